@@ -1,0 +1,39 @@
+"""Log lines and progress bars of the training tools, on standard error."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from tqdm import tqdm
+
+
+def progress_bar(total: int | None, unit: str, description: str, initial: int = 0) -> tqdm:
+    """A tqdm bar on standard error; where that is no terminal but a file, a line now and then.
+
+    Args:
+        initial: units done before.
+    """
+    interval = 0.1 if sys.stderr.isatty() else 10.0
+    return tqdm(total=total, unit=unit, desc=description, initial=initial, dynamic_ncols=True, mininterval=interval)
+
+
+class _AboveProgressBar(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+def log_to_stderr() -> None:
+    """Show this project's messages above any progress bar; a warning says so in its first word."""
+    handler = _AboveProgressBar()
+    handler.setFormatter(_PlainFormatter())
+    logger = logging.getLogger("bert_ft")
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+class _PlainFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        text = record.getMessage()
+        return text if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {text}"

@@ -1,0 +1,14 @@
+"""Small and large numbers in the formulas, as Google and bert-as-service have them, for every backend."""
+
+from __future__ import annotations
+
+LAYER_NORM_EPSILON = 1e-12
+MASKED = -10000.0
+"""Added to the scores of masked keys instead of minus infinity (Google)."""
+PADDED = -1e9
+"""Added to the scores of places without a token, so that nothing of a sequence depends on its batch: far below
+``MASKED``, for a text whose own tokens are all masked."""
+MEAN_EPSILON = 1e-10
+"""Added to the number of tokens that a mean is taken over (bert-as-service)."""
+MASKED_OUT = 1e30
+"""Taken from tokens that a maximum leaves out (bert-as-service)."""

@@ -1,0 +1,51 @@
+"""``python -m bert_ft.run_classifier``: Google's run_classifier.py by its flags, on packed batches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from bert_ft.command import AddedOption, LegacyCommand
+from bert_ft.logs import log_to_stderr
+from bert_ft.tasks.classification_files import TASKS, Columns, custom_task
+from bert_ft.train.flags import TrainingFlags, training_options
+from bert_ft.train.stop import run_command
+
+TASK_NAMES = (*TASKS, "tsv")
+
+
+@click.command("run_classifier", cls=LegacyCommand)
+@click.option("--task_name", required=True, help=f"One of {', '.join(TASK_NAMES)}.")
+@training_options
+@click.option(
+    "--labels",
+    cls=AddedOption,
+    help="Class names in id order, parted by commas [default: those of the data].",
+)
+@click.option("--train_file", cls=AddedOption, default="train.tsv", help="Task tsv: training data.")
+@click.option("--dev_file", cls=AddedOption, default="dev.tsv", help="Task tsv: development data.")
+@click.option("--test_file", cls=AddedOption, default="test.tsv", help="Task tsv: test data.")
+@click.option("--label_column", cls=AddedOption, type=int, default=0, help="Task tsv: column of the label, from 0.")
+@click.option("--text_column", cls=AddedOption, type=int, default=1, help="Task tsv: column of the text, from 0.")
+@click.option("--text_b_column", cls=AddedOption, type=int, help="Task tsv: column of a pair's second text, from 0.")
+def main(task_name: str, labels: str | None, **values: Any) -> None:
+    """Fine-tune a Google BERT checkpoint to classify texts or pairs of texts."""
+    log_to_stderr()
+    name = task_name.lower()
+    if name not in TASK_NAMES:
+        raise click.BadParameter(f"task_name {task_name!r} is not one of {', '.join(TASK_NAMES)}")
+    if name == "tsv":
+        columns = Columns(values["text_column"], values["text_b_column"], values["label_column"])
+        files = custom_task(values["train_file"], values["dev_file"], values["test_file"], columns)
+    else:
+        files = TASKS[name]
+    flags = TrainingFlags.resolve(values)
+    from bert_ft.tasks.classification_run import ClassificationRun  # imports TensorFlow: seconds
+
+    given = [label.strip() for label in labels.split(",")] if labels else None
+    run_command(ClassificationRun(name, files, given, flags).run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""``python -m bert_ft.run_ner``: fine-tune a Google BERT checkpoint to find entities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from bert_ft.command import LegacyCommand
+from bert_ft.logs import log_to_stderr
+from bert_ft.tasks.tagging.options import TaggingFlags, tagging_options
+from bert_ft.train.flags import TrainingFlags, training_options
+from bert_ft.train.stop import run_command
+
+TASK_NAMES = ("ner",)
+
+
+@click.command("run_ner", cls=LegacyCommand)
+@click.option("--task_name", default="ner", help="ner, or another name to be recorded for the model.")
+@training_options
+@tagging_options
+def main(task_name: str, **values: Any) -> None:
+    """Fine-tune a Google BERT checkpoint to tag the entities of a text."""
+    log_to_stderr()
+    flags, tagging = TrainingFlags.resolve(values), TaggingFlags.resolve(values)
+    from bert_ft.tasks.tagging.run import TaggingRun  # imports TensorFlow: seconds
+
+    run_command(TaggingRun(task_name, flags, tagging).run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""Result files: Google's eval_results.txt and test_results.tsv, and metrics.json; each is written whole or not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bert_ft.text.line_files import replaced_lines
+
+
+def write_eval_results(path: Path, values: Mapping[str, float | int]) -> None:
+    """``key = value`` lines in the order of the keys."""
+    lines = [f"{key} = {values[key]}\n" for key in sorted(values)]
+    with replaced_lines(str(path)) as write:
+        write("".join(lines))
+
+
+def write_test_results(path: Path, probabilities: np.ndarray) -> None:
+    """One line an example: the classes' probabilities in id order, parted by tabs, float [N, num_labels]."""
+    with replaced_lines(str(path)) as write:
+        for row in probabilities:
+            write("\t".join(repr(float(value)) for value in row) + "\n")
+
+
+def write_json(path: Path, value: Any) -> None:
+    with replaced_lines(str(path)) as write:
+        write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
