@@ -1,0 +1,1 @@
+"""The command bert-serving-benchmark: start a server, load it, say what it gave and what it cost."""

@@ -1,0 +1,67 @@
+"""An engine without a model: its outputs are formulas of the token ids. For tests of everything around an engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from bert_serving.server.engines.base import ENCODE, EngineOptions
+from bert_serving.server.engines.faults import Faults
+
+from bert_ft.text.packing import PackedBatch
+
+DIM = 8
+HEAD_LABELS = {
+    "tagging": "O,B-name,I-name,B-place,I-place",
+    "classification": "negative,neutral,positive",
+}
+
+
+class DummyEngine:
+    """Component k of a token's vector is ``sin(id * (k + 1) + position)``; a text's vector is their masked mean.
+
+    With ``head`` (a key of :data:`HEAD_LABELS`) in ``options.extra`` it has a head whose labels are those, or
+    ``labels``, parted by commas. A tagging head gives label ``id % L`` of a token the logit 5 and the others 0; a
+    classification head's logit of class c is the number of a text's tokens with ``id % C == c``.
+
+    Further keys inject faults: see :class:`bert_serving.server.engines.faults.Faults`.
+    """
+
+    def __init__(self, options: EngineOptions) -> None:
+        self._token_level = options.pooling_strategy == "NONE"
+        self._faults = Faults(options.extra)
+        self._head = options.extra.get("head")
+        self._labels = options.extra.get("labels", HEAD_LABELS[self._head]).split(",") if self._head else []
+
+    @classmethod
+    def load(cls, options: EngineOptions) -> DummyEngine:
+        Faults(options.extra).at_start()
+        return cls(options)
+
+    def run(self, batch: PackedBatch, outputs: frozenset[str] = ENCODE) -> dict[str, np.ndarray]:
+        self._faults.before(batch)
+        results = {}
+        if "encode" in outputs:
+            results["encode"] = self._vectors(batch)
+        if "head" in outputs:
+            results["head"] = self._logits(batch)
+        return results
+
+    def info(self) -> dict[str, Any]:
+        head = {"head": self._head, "labels": self._labels, "crf_transitions": None}
+        return {"dim": DIM, "tensorflow_version": "none", **head}
+
+    def _vectors(self, batch: PackedBatch) -> np.ndarray:
+        angles = np.outer(batch.ids, np.arange(1, DIM + 1)) + batch.positions[:, None]
+        tokens = np.sin(angles).astype(np.float32) * batch.mask[:, None]
+        if self._token_level:
+            return tokens
+        starts = np.cumsum(batch.lengths) - batch.lengths
+        counts = np.add.reduceat(batch.mask, starts)
+        return np.add.reduceat(tokens, starts) / np.maximum(counts, 1.0)[:, None]
+
+    def _logits(self, batch: PackedBatch) -> np.ndarray:
+        hits = np.eye(len(self._labels), dtype=np.float32)[batch.ids % len(self._labels)]
+        if self._head == "tagging":
+            return 5 * hits
+        return np.add.reduceat(hits * batch.mask[:, None], np.cumsum(batch.lengths) - batch.lengths)

@@ -1,0 +1,118 @@
+"""Quantises an encoder after training (``python -m``): a job as a line of JSON comes in, the model goes out.
+
+Kept apart from the worker for its memory, and because nncf writes to standard output.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bert_serving.server.engines.base import EngineOptions
+
+from bert_ft.errors import BertFtError
+from bert_ft.model.directory import open_model_directory
+from bert_ft.model.plain_checkpoint import PlainCheckpoint
+from bert_ft.model.variables import encoder_shapes, pooler_shapes
+from bert_ft.model.vocabulary import load_fitting_vocab
+from bert_ft.text.inputs import InputBuilder
+from bert_ft.text.packing import pack
+from bert_ft.text.tokenizer import FullTokenizer
+
+if TYPE_CHECKING:
+    import openvino as ov
+
+RECIPE = {"smooth_quant_alpha": 0.7, "float_outputs": 0.25, "max_pieces": 128, "places": 512}
+"""How a model is quantised; part of the cache's key. The first two were chosen by the vectors of a trained model."""
+
+
+def main() -> None:
+    try:
+        _answer()
+        status = 0
+    except BertFtError as error:
+        print(error, file=sys.stderr)
+        status = 1
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    sys.stderr.flush()
+    os._exit(status)  # OpenVINO's own end can hang while the other thread ends
+
+
+def _answer() -> None:
+    output = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    job = json.loads(sys.stdin.buffer.readline())
+    with tempfile.TemporaryDirectory(prefix="bert-ft-int8-") as folder:
+        threading.Thread(target=_exit_with_parent, args=(Path(folder),), daemon=True).start()
+        model = quantised_graph(EngineOptions.from_json(job["options"]), job["texts"], job["lower_case"])
+        parts = _saved(model, Path(folder))
+    with os.fdopen(output, "wb") as pipe:
+        for part in (*(len(part).to_bytes(8, "little") for part in parts), *parts):
+            pipe.write(part)
+
+
+def quantised_graph(options: EngineOptions, texts: list[str], lower_case: bool) -> ov.Model:
+    """The whole encoder with int8 weights and int8 inputs of its dense layers, ranges measured on ``texts``.
+
+    Weights have a scale for each output, inputs one scale and zero point for each layer; SmoothQuant (Xiao et al.
+    2022, arXiv:2211.10438) moves outliers of the inputs into the weights. Embeddings, attention's own products,
+    LayerNorm and the most sensitive quarter of the feed-forward outputs stay in floating point.
+    """
+    os.environ["NNCF_CI"] = "1"  # otherwise nncf reports its use to its makers
+    import nncf
+    from bert_serving.server.engines.openvino_graph import embedding_names, encoder_graph
+    from bert_serving.server.engines.openvino_inputs import graph_inputs
+    from bert_serving.server.engines.openvino_sensitivity import sensitive_outputs
+    from bert_serving.server.engines.parts import cut_by_length
+    from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, AdvancedSmoothQuantParameters
+
+    directory = open_model_directory(options.model_dir, options.ckpt_name, options.config_name, options.tuned_model_dir)
+    shapes = encoder_shapes(directory.config)
+    for name in pooler_shapes(directory.config):
+        del shapes[name]
+    weights = PlainCheckpoint(directory.checkpoint).load(shapes)
+    graph = encoder_graph(weights, directory.config, not options.no_position_embeddings)
+    tokenizer = FullTokenizer(load_fitting_vocab(directory.vocab_file, directory.config), lower_case)
+    pieces = min(int(RECIPE["max_pieces"]), directory.config.max_position_embeddings)
+    batch = pack(InputBuilder(tokenizer, pieces).texts(texts))
+    data = [graph_inputs(part) for _, _, part in cut_by_length(batch, int(RECIPE["places"]))]
+    alpha = RECIPE["smooth_quant_alpha"]
+    kept = sensitive_outputs(graph, data[len(data) // 2], alpha, RECIPE["float_outputs"])
+    return nncf.quantize(
+        graph,
+        nncf.Dataset(data),
+        model_type=nncf.ModelType.TRANSFORMER,
+        subset_size=len(data),
+        ignored_scope=nncf.IgnoredScope(names=embedding_names(graph) + kept, types=["ScaledDotProductAttention"]),
+        advanced_parameters=AdvancedQuantizationParameters(
+            smooth_quant_alphas=AdvancedSmoothQuantParameters(matmul=alpha)
+        ),
+    )
+
+
+def _saved(model: ov.Model, folder: Path) -> tuple[bytes, Any]:
+    import numpy as np
+    import openvino as ov
+
+    ov.save_model(model, folder / "model.xml", compress_to_fp16=False)
+    return (folder / "model.xml").read_bytes(), np.fromfile(folder / "model.bin", np.uint8)
+
+
+def _exit_with_parent(folder: Path) -> None:
+    while os.read(sys.stdin.fileno(), 1 << 10):
+        pass
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""Log lines in bert-as-service's form: ``I:VENTILATOR:[zmq_door:open:88]:text``."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+
+_ROOT = "bert_serving"
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        context = record.name.rpartition(".")[2]
+        place = f"{record.module}:{record.funcName}:{record.lineno}"
+        text = record.getMessage()
+        if record.exc_info:
+            text += "\n" + self.formatException(record.exc_info)
+        return f"{record.levelname[0]}:{context}:[{place}]:{text}"
+
+
+def get_logger(context: str) -> logging.Logger:
+    """The logger of one context: VENTILATOR for the server, WORKER-n for a worker."""
+    return logging.getLogger(f"{_ROOT}.{context}")
+
+
+def start_logging(verbose: bool) -> None:
+    """Write log lines to standard error; once a process, whoever asks."""
+    root = logging.getLogger(_ROOT)
+    root.setLevel(logging.DEBUG if verbose else logging.INFO)
+    root.propagate = False
+    if not root.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(_Formatter())
+        root.addHandler(handler)
+
+
+class Throttle:
+    """Lets a burst of log lines through each second and counts the rest, so that a peer cannot fill the disk."""
+
+    def __init__(self, per_second: int = 10) -> None:
+        self._per_second = per_second
+        self._second = 0
+        self._count = 0
+        self.suppressed = 0
+
+    def __call__(self) -> bool:
+        now = int(time.monotonic())
+        if now != self._second:
+            self._second, self._count = now, 0
+        self._count += 1
+        if self._count > self._per_second:
+            self.suppressed += 1
+            return False
+        return True

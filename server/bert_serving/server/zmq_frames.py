@@ -1,0 +1,22 @@
+"""The middle frames of an answer: header and body."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from bert_serving.client.wire import array_header, json_header
+from bert_serving.server.jobs import EncodeResult, JsonResult
+from bert_serving.server.outbox import Frames
+
+MANY_TOKEN_LISTS = 256
+
+
+async def answer_frames(result: EncodeResult | JsonResult) -> Frames:
+    """Header and body; a large header is written in a thread."""
+    if isinstance(result, JsonResult):
+        return [json_header(result.task, result.truncated), result.body]
+    vectors = result.vectors
+    header = partial(array_header, vectors.dtype.name, vectors.shape, result.tokens or "", result.truncated)
+    much = result.tokens is not None and len(result.tokens) > MANY_TOKEN_LISTS
+    return [await asyncio.to_thread(header) if much else header(), vectors]

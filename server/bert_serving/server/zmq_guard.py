@@ -1,0 +1,110 @@
+"""Peers that send much and never end a message."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import zmq
+
+MOST_IN_ALL = 4 << 30
+"""Of all connections together."""
+_BYTES_RECEIVED = 128
+"""Where Linux 4.1 and later has the count in ``struct tcp_info``."""
+
+
+class _Peer(NamedTuple):
+    descriptor: int
+    inode: int
+
+
+class Guard:
+    """Watches the connections of one port. libzmq keeps the frames of a message until its last one, however many.
+
+    Which connection a message came from libzmq says, and how much has come through it the kernel. Where it does not
+    (elsewhere than on Linux) nothing is watched.
+
+    Args:
+        port: the bound port.
+        most: bytes that may come through a connection without the end of a message.
+    """
+
+    def __init__(self, port: int, most: int) -> None:
+        self._port = port
+        self._most = most
+        self._heard: set[int] = set()
+        self._received: dict[_Peer, int] = {}
+
+    def heard(self, frame: zmq.Frame) -> None:
+        """A whole message has come, with this frame."""
+        with contextlib.suppress(zmq.ZMQError):
+            self._heard.add(int(frame.get(zmq.SRCFD)))
+
+    def check(self) -> int:
+        """Cut off who sends too much; to be called about once a second, when what has come was read.
+
+        Returns:
+            how many were cut off.
+        """
+        before, self._received = self._received, {}
+        unended: list[tuple[int, _Peer]] = []
+        for peer, received in _connections(self._port):
+            base = received if peer.descriptor in self._heard else before.get(peer, 0)
+            self._received[peer] = base
+            if received > base:
+                unended.append((received - base, peer))
+        self._heard.clear()
+        unended.sort()
+        in_all, cut = sum(size for size, _ in unended), 0
+        while unended and (unended[-1][0] > self._most or in_all > MOST_IN_ALL):
+            size, peer = unended.pop()
+            in_all -= size
+            cut += cut_off(peer.descriptor, self._port)
+        return cut
+
+
+def cut_off(descriptor: int, port: int) -> bool:
+    """End a connection that came in through ``port``; libzmq closes it then. False if it is none."""
+    with _connection(descriptor, port) as connection:
+        if connection is None:
+            return False
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+        return True
+
+
+def _connections(port: int) -> Iterator[tuple[_Peer, int]]:
+    """Those of a port, and the bytes received."""
+    if not hasattr(socket, "TCP_INFO") or not os.path.isdir("/proc/self/fd"):
+        return
+    for name in os.listdir("/proc/self/fd"):
+        with _connection(int(name), port) as connection:
+            if connection is not None:
+                with contextlib.suppress(OSError, struct.error):
+                    inode = os.fstat(int(name)).st_ino
+                    info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)
+                    yield _Peer(int(name), inode), struct.unpack_from("=Q", info, _BYTES_RECEIVED)[0]
+
+
+@contextlib.contextmanager
+def _connection(descriptor: int, port: int) -> Iterator[socket.socket | None]:
+    """The TCP connection behind a descriptor, which stays libzmq's; None if it is none of this port."""
+    try:
+        connection = socket.socket(fileno=descriptor)
+    except OSError:
+        yield None
+        return
+    try:
+        yield connection if _came_in_through(connection, port) else None
+    finally:
+        connection.detach()
+
+
+def _came_in_through(connection: socket.socket, port: int) -> bool:
+    with contextlib.suppress(OSError):
+        return connection.family in (socket.AF_INET, socket.AF_INET6) and connection.getsockname()[1] == port
+    return False
