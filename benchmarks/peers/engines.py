@@ -1,0 +1,176 @@
+"""Our engine beside torch, ONNX Runtime and OpenVINO: the same weights, the same tokens, turn by turn.
+
+Usage: python -m benchmarks.peers.engines --model_dir DIR --texts FILE --envs DIR
+           [--peers torch openvino onnxruntime] [--precision fp32 bf16 int8] [--our_engine openvino]
+           [--json OUT.json]
+
+OpenVINO has two rows: one request after the other, and a stream for each core, as many requests at once.
+
+Every engine is a process of its own; all are loaded before the first is measured, and only one works at a time. All
+compute the mean of the last layer for the same tokens; tokenizing is not in the time. Peers get padded batches of
+texts sorted by length, ours packed batches cut at a number of tokens. Each engine's batch sizes are tried once, which
+warms it up too, and the best two of them stay for the rounds that count: in a round every engine has its turn, after
+a second of the matrix product that is the roof: its best rate, and its median.
+
+Printed: the median, least and most tokens/s of the best size; its share of both (products with weights count,
+attention's do not); ours divided by it in the same precision, median of the rounds; and how far its vectors are from
+ours in fp32. The peers' environments are made in --envs if they are not there; ours is that of this interpreter. Exit
+status 1 if an engine could not be run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.peers.engine_table import Measured, Roof, markdown
+from benchmarks.peers.environments import python_of
+from benchmarks.peers.prepared import export_huggingface, export_onnx, flops_per_token, read_texts, tokenize
+from benchmarks.peers.worker_process import WorkerError, WorkerProcess
+from bert_ft.model.directory import open_model_directory
+
+PRECISIONS = {
+    "tensorflow": ("fp32", "bf16"),
+    "torch": ("fp32", "bf16"),
+    "onnxruntime": ("fp32", "int8"),
+    "openvino": ("fp32", "bf16", "int8"),
+}
+OURS = {"fp32": "tensorflow", "bf16": "tensorflow", "int8": "openvino"}
+PAUSE = 0.3
+"""Seconds before each turn, for the threads of the one before to fall asleep."""
+
+
+def main() -> int:
+    options = _options()
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        specification = _specification(options, work)
+        workers, failed = _start(options, specification)
+        roofs = _roofs(options)
+        try:
+            reference = _reference(workers, specification, work)
+            engines = [Measured(worker) for worker in workers]
+            for engine in engines:
+                engine.scout(PAUSE)
+                engine.compare(reference, work / "vectors.npy")
+            for _ in range(options.runs):
+                for turn in [one.turn for one in roofs] + [one.turn for one in engines]:
+                    time.sleep(PAUSE)
+                    turn()
+        finally:
+            for worker in workers:
+                worker.close()
+            for roof in roofs:
+                roof.worker.close()
+    result = {
+        "model_dir": str(options.model_dir), "texts": len(specification["lengths"]), "tokens": specification["count"],
+        "mean_length": float(np.mean(specification["lengths"])), "threads": options.threads, "runs": options.runs,
+        "roofs_gflops": {roof.precision: roof.rates for roof in roofs},
+        "engines": [engine.record(specification["count"], specification["flops"], roofs) for engine in engines],
+        "failed": failed,
+    }  # fmt: skip
+    print(markdown(result))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    return int(bool(failed))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model_dir", type=Path, required=True)
+    parser.add_argument("--texts", type=Path, required=True, help="a text a line, or label TAB text")
+    parser.add_argument("--envs", type=Path, required=True, help="folder of the peers' environments")
+    parser.add_argument("--peers", nargs="*", choices=["torch", "onnxruntime", "openvino"], default=["torch"])
+    parser.add_argument("--precision", nargs="+", choices=["fp32", "bf16", "int8"], default=["fp32", "bf16"])
+    parser.add_argument("--our_engine", choices=["tensorflow", "openvino"], help="instead of the precision's default")
+    parser.add_argument("--count", type=int, default=256, help="texts, taken evenly from the file")
+    parser.add_argument("--max_seq_length", type=int, default=128)
+    parser.add_argument("--batch_sizes", nargs="+", default=["4", "8", "16", "32"], help="texts of a peer's batch")
+    parser.add_argument("--batch_tokens", nargs="+", default=["512", "2048", "4096", "all"], help="of ours")
+    parser.add_argument("--runs", type=int, default=5, help="rounds that count")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--json", type=Path)
+    return parser.parse_args()
+
+
+def _specification(options: argparse.Namespace, work: Path) -> dict[str, Any]:
+    """What all workers are told."""
+    tokens = tokenize(
+        options.model_dir, read_texts(options.texts, options.count), options.max_seq_length, work / "t.npz"
+    )
+    config = open_model_directory(options.model_dir).config
+    specification: dict[str, Any] = {
+        "model_dir": str(options.model_dir.resolve()), "tokens": str(tokens.path), "count": tokens.total,
+        "lengths": tokens.lengths.tolist(), "threads": options.threads, "flops": flops_per_token(config),
+        "hidden": config.hidden_size, "heads": config.num_attention_heads,
+    }  # fmt: skip
+    if options.peers:
+        torch_python = python_of("torch", options.envs)
+        huggingface = export_huggingface(options.model_dir, work / "huggingface")
+        specification["huggingface"] = str(huggingface)
+        if set(options.peers) - {"torch"}:
+            specification["onnx"] = str(export_onnx(torch_python, huggingface, work / "model.onnx"))
+    return specification
+
+
+def _start(options: argparse.Namespace, common: dict[str, Any]) -> tuple[list[WorkerProcess], dict[str, str]]:
+    """The workers that came up, ours first, and why the others did not."""
+    started, failed = [], {}
+    pythons = {peer: python_of(peer, options.envs) for peer in options.peers}
+    for precision in options.precision:
+        for peer in ("ours", *options.peers):
+            engine = (options.our_engine or OURS[precision]) if peer == "ours" else peer
+            if precision not in PRECISIONS[engine]:
+                continue
+            script = "ours.py" if peer == "ours" else f"{peer}_bert.py"
+            for name, sizes in _rows(options, peer):
+                own = {"precision": precision, "engine": engine, "sizes": sizes}
+                try:
+                    python = pythons.get(peer, sys.executable)
+                    started.append(WorkerProcess(f"{name} {precision}", python, script, common | own))
+                except WorkerError as error:
+                    failed[f"{name} {precision}"] = str(error)
+                    print(f"{name} {precision} is left out: {error}", file=sys.stderr, flush=True)
+    return started, failed
+
+
+def _rows(options: argparse.Namespace, peer: str) -> list[tuple[str, list[str]]]:
+    """The rows of the table that a peer has, and the batch sizes of each."""
+    if peer == "ours":
+        return [(peer, options.batch_tokens)]
+    rows = [(peer, options.batch_sizes)]
+    if peer == "openvino":
+        rows.append(("openvino-async", [f"{size} async" for size in options.batch_sizes]))
+    return rows
+
+
+def _roofs(options: argparse.Namespace) -> list[Roof]:
+    wanted = [precision for precision in options.precision if precision != "int8"]
+    told = {"threads": options.threads}
+    return [
+        Roof(one, WorkerProcess(f"roof {one}", sys.executable, "roof.py", told | {"precision": one})) for one in wanted
+    ]
+
+
+def _reference(workers: list[WorkerProcess], specification: dict[str, Any], work: Path) -> np.ndarray:
+    """Our vectors in fp32, whatever is measured."""
+    size = "1024"
+    told = specification | {"precision": "fp32", "engine": OURS["fp32"], "sizes": [size]}
+    found = WorkerProcess("reference", sys.executable, "ours.py", told)
+    try:
+        found.ask(vectors=size, into=str(work / "reference.npy"))
+    finally:
+        found.close()
+    return np.load(work / "reference.npy")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

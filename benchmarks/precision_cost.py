@@ -1,0 +1,64 @@
+"""What a lower precision costs: vectors of our server at each, and their rank correlation with scored pairs.
+
+Usage: python -m benchmarks.precision_cost --model_dir DIR --file PAIRS [--precision fp32 bf16 int8]
+           [--pooling_layer -1] [-- FLAGS OF bert-serving-start]
+
+PAIRS is what bert-ft evaluate-sts takes, and the correlations are what it prints. A server is started for each
+precision in turn; int8 is quantised anew if the model directory has no quantised model yet. Prints a Markdown table:
+Pearson's and Spearman's coefficients of the cosine with the score, times 100, and mean and least cosine of a vector
+to the first precision's.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from bert_serving.client import BertClient
+
+from benchmarks.servers import our_program, serving
+from bert_ft.evaluate_sts import correlate, cosines
+from bert_ft.tasks.rows import BadRows
+from bert_ft.tasks.sts_rows import read_scored_pairs
+
+START_SECONDS = 600
+TIMEOUT_MS = 3_600_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model_dir", type=Path, required=True)
+    parser.add_argument("--file", type=Path, required=True)
+    parser.add_argument("--precision", nargs="+", choices=["fp32", "bf16", "int8"], default=["fp32", "bf16", "int8"])
+    parser.add_argument("--pooling_layer", default="-1")
+    parser.add_argument("flags", nargs="*")
+    options = parser.parse_args()
+    pairs = read_scored_pairs(options.file, BadRows())
+    scores = np.array([pair.score for pair in pairs])
+    texts = [text for pair in pairs for text in (pair.first, pair.second)]
+    print(f"{options.file.name}: {len(pairs)} pairs\n")
+    print("| precision | Pearson | Spearman | cosine to the first, mean | least |\n|---|---|---|---|---|")
+    first = None
+    for precision in options.precision:
+        flags = ["-model_dir", str(options.model_dir.resolve()), "-pooling_layer", options.pooling_layer]
+        vectors = _vectors([*flags, "-precision", precision, *options.flags], texts)
+        first = vectors if first is None else first
+        found, near = correlate(cosines(vectors[::2], vectors[1::2]), scores), cosines(vectors, first)
+        print(
+            f"| {precision} | {100 * found.pearson:.2f} | {100 * found.spearman:.2f} | {near.mean():.6f} | "
+            f"{near.min():.6f} |",
+            flush=True,
+        )
+
+
+def _vectors(flags: list[str], texts: list[str]) -> np.ndarray:
+    with (
+        serving(our_program(), flags, START_SECONDS) as (port, port_out, _),
+        BertClient(port=port, port_out=port_out, timeout=TIMEOUT_MS) as client,
+    ):
+        return client.encode(texts)
+
+
+if __name__ == "__main__":
+    main()
