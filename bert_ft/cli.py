@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from bert_ft import __version__
-from bert_ft.command import LegacyCommand, OneLineError
+from bert_ft.command import LegacyCommand, OneLineError, signal_status
 from bert_ft.logs import log_to_stderr
 from bert_ft.model.config import ACTIVATIONS, BertConfig
 from bert_ft.model.strategy import PoolingStrategy
@@ -105,8 +105,8 @@ def predict(model_dir: Path, source: str, target: str, batch_size: int, max_seq_
 
     try:
         run(model_dir, source, target, batch_size, max_seq_length)
-    except KeyboardInterrupt:
-        raise OneLineError(f"interrupted; {target} is as it was before", 130) from None
+    except KeyboardInterrupt as interrupt:
+        raise OneLineError(f"interrupted; {target} is as it was before", signal_status(interrupt)) from None
 
 
 @main.command("evaluate-sts", cls=LegacyCommand)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import signal
 from collections.abc import Iterable
 from typing import Any
 
@@ -39,7 +40,8 @@ class LegacyCommand(click.Command):
     ``-flag value``, ``--flag value``, ``-flag=value``, ``--a-b`` for ``--a_b``, unique abbreviations, several values
     after an option declared with ``multiple=True`` (negative numbers are values), and ``--flag``, ``--flag=true``,
     ``--flag true`` for an option declared with ``is_flag=False, type=bool``. A wrong command line is answered by one
-    line and exit status 2, a :class:`BertFtError` raised by the body by one line and exit status 1.
+    line and exit status 2, a :class:`BertFtError` raised by the body by one line and exit status 1, Ctrl-C by one line
+    and 130 (128 and the signal's number, where the KeyboardInterrupt has another as its argument).
     """
 
     def __init__(self, name: str | None, context_settings: dict[str, Any] | None = None, **attributes: Any) -> None:
@@ -60,8 +62,15 @@ class LegacyCommand(click.Command):
             return super().invoke(ctx)
         except BertFtError as error:
             raise OneLineError(str(error), 1) from error
+        except KeyboardInterrupt as interrupt:
+            raise OneLineError("interrupted", signal_status(interrupt)) from None
         except click.UsageError as error:
             raise OneLineError(error.format_message(), error.exit_code) from None
+
+
+def signal_status(interrupt: KeyboardInterrupt) -> int:
+    """What a shell reports of a process that a signal ended: 130 for SIGINT, 143 for SIGTERM."""
+    return 128 + (interrupt.args[0] if interrupt.args else signal.SIGINT)
 
 
 class _ArgvNormaliser:

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Protocol
 
 from tqdm import tqdm
+
+
+class Progress(Protocol):
+    """What a tqdm bar is to those who advance it."""
+
+    def update(self, count: int, /) -> object:
+        """So many units more are done."""
 
 
 def progress_bar(total: int | None, unit: str, description: str, initial: int = 0) -> tqdm:

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from tqdm import tqdm
 
 from bert_ft.errors import BertFtError
-from bert_ft.logs import progress_bar
+from bert_ft.logs import Progress, progress_bar
 from bert_ft.model.bert import BertModel
 from bert_ft.model.checkpoint import CheckpointReader
 from bert_ft.model.directory import ModelDirectory, open_model_directory
@@ -25,6 +24,7 @@ from bert_ft.text.inputs import InputBuilder
 from bert_ft.text.line_files import count_lines, replaced_lines, text_chunks
 from bert_ft.text.tokenizer import FullTokenizer
 from bert_ft.text.windows import WindowBuilder
+from bert_ft.train.stop import StopSignals
 from bert_ft.train.trainer import predict_logits
 
 logger = logging.getLogger(__name__)
@@ -35,8 +35,8 @@ _NOTHING = "the line has no text to classify"
 class Predictor(Protocol):
     """Answers texts with JSON objects."""
 
-    def answer(self, texts: list[str], bar: tqdm) -> list[dict[str, Any]]:
-        """One object a text, in order; advances the bar by the number of texts."""
+    def answer(self, texts: list[str], progress: Progress) -> list[dict[str, Any]]:
+        """One object a text, in order; advances the progress by the number of texts."""
 
     def report(self) -> None:
         """Log what the user should know at the end."""
@@ -58,11 +58,11 @@ class ClassPredictor:
         self._batch_size = batch_size
         self._cut = 0
 
-    def answer(self, texts: list[str], bar: tqdm) -> list[dict[str, Any]]:
+    def answer(self, texts: list[str], progress: Progress) -> list[dict[str, Any]]:
         features = self._inputs.texts(texts)
         wanted = [one for one in features if len(one.ids) > len(one.special)]
         self._cut += sum(one.truncated for one in wanted)
-        share = _Share(bar, len(texts), len(wanted))
+        share = _Share(progress, len(texts), len(wanted))
         logits = predict_logits(self._model, wanted, self._batch_size, share) if wanted else np.empty((0, 1))
         rows = iter(classification_scores(logits).tolist())
         return [
@@ -97,9 +97,9 @@ class EntityPredictor:
         self._windows = WindowBuilder(tokenizer, max_seq_length)
         self._batch_size = batch_size
 
-    def answer(self, texts: list[str], bar: tqdm) -> list[dict[str, Any]]:
+    def answer(self, texts: list[str], progress: Progress) -> list[dict[str, Any]]:
         windowed = self._windows.texts(texts)
-        share = _Share(bar, len(texts), sum(len(one.windows) for one in windowed))
+        share = _Share(progress, len(texts), sum(len(one.windows) for one in windowed))
         spans = predict_spans(self._model, self._decoder, windowed, self._batch_size, share)
         return [
             {"text": one.text, "entities": entities_of(one, found)} for one, found in zip(windowed, spans, strict=True)
@@ -149,14 +149,15 @@ def predict(model_dir: Path, source: str, target: str, batch_size: int, max_seq_
 
     Raises:
         BertFtError: the model or a file cannot be used, or a line is not UTF-8.
+        KeyboardInterrupt: SIGINT or SIGTERM came; its argument says which, and ``target`` is as it was.
     """
     total = count_lines(source)
-    with replaced_lines(target) as write:
+    with StopSignals() as stop, replaced_lines(target) as write:
         predictor = load_predictor(model_dir, batch_size, max_seq_length)
         count = 0
         with progress_bar(total, "text", "predicting") as bar:
-            for texts in text_chunks(source):
-                for answer in predictor.answer(texts, bar):
+            for texts in stop.each(text_chunks(source)):
+                for answer in predictor.answer(texts, stop.watched(bar)):
                     write(json.dumps(answer, ensure_ascii=False) + "\n")
                 count += len(texts)
         predictor.report()
@@ -164,18 +165,18 @@ def predict(model_dir: Path, source: str, target: str, batch_size: int, max_seq_
 
 
 class _Share:
-    """Advances a bar of texts while the inputs made of them are worked off: their windows, or those with words."""
+    """Advances a count of texts while the inputs made of them are worked off: their windows, or those with words."""
 
-    def __init__(self, bar: tqdm, texts: int, inputs: int) -> None:
-        self._bar, self._texts, self._inputs = bar, texts, inputs
+    def __init__(self, progress: Progress, texts: int, inputs: int) -> None:
+        self._progress, self._texts, self._inputs = progress, texts, inputs
         self._done = self._shown = 0
         if not inputs:
-            bar.update(texts)
+            progress.update(texts)
 
     def update(self, inputs: int) -> None:
         self._done += inputs
         reached = self._texts * self._done // self._inputs
-        self._bar.update(reached - self._shown)
+        self._progress.update(reached - self._shown)
         self._shown = reached
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
@@ -10,7 +11,6 @@ from bert_ft.command import AddedOption, LegacyCommand
 from bert_ft.logs import log_to_stderr
 from bert_ft.tasks.classification_files import TASKS, Columns, custom_task
 from bert_ft.train.flags import TrainingFlags, training_options
-from bert_ft.train.stop import run_command
 
 TASK_NAMES = (*TASKS, "tsv")
 
@@ -44,7 +44,7 @@ def main(task_name: str, labels: str | None, **values: Any) -> None:
     from bert_ft.tasks.classification_run import ClassificationRun  # imports TensorFlow: seconds
 
     given = [label.strip() for label in labels.split(",")] if labels else None
-    run_command(ClassificationRun(name, files, given, flags).run)
+    sys.exit(ClassificationRun(name, files, given, flags).run())
 
 
 if __name__ == "__main__":

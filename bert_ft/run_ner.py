@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
@@ -10,7 +11,6 @@ from bert_ft.command import LegacyCommand
 from bert_ft.logs import log_to_stderr
 from bert_ft.tasks.tagging.options import TaggingFlags, tagging_options
 from bert_ft.train.flags import TrainingFlags, training_options
-from bert_ft.train.stop import run_command
 
 TASK_NAMES = ("ner",)
 
@@ -25,7 +25,7 @@ def main(task_name: str, **values: Any) -> None:
     flags, tagging = TrainingFlags.resolve(values), TaggingFlags.resolve(values)
     from bert_ft.tasks.tagging.run import TaggingRun  # imports TensorFlow: seconds
 
-    run_command(TaggingRun(task_name, flags, tagging).run)
+    sys.exit(TaggingRun(task_name, flags, tagging).run())
 
 
 if __name__ == "__main__":

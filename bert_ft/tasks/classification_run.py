@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bert_ft.errors import BertFtError
-from bert_ft.logs import progress_bar
+from bert_ft.logs import Progress, progress_bar
 from bert_ft.model.bert import BertModel
 from bert_ft.model.heads import ClassificationHead
 from bert_ft.tasks.classification import (
@@ -79,10 +79,11 @@ class ClassificationRun:
         logger.info("%s: %d examples, %d labels", train.path, len(train.examples), len(labels))
         dev_features = _features(inputs, dev) if dev else []
 
-        def evaluate(model: BertModel) -> dict[str, Any]:
+        def evaluate(model: BertModel, progress: Progress) -> dict[str, Any]:
             assert dev is not None
             assert dev.label_ids is not None
-            return _metrics(predict_logits(model, dev_features, flags.eval_batch_size), dev.label_ids, labels)
+            logits = predict_logits(model, dev_features, flags.eval_batch_size, progress)
+            return _metrics(logits, dev.label_ids, labels)
 
         sources = [f"{train.path.name}:{example.line}" for example in train.examples]
         recipe = Recipe(

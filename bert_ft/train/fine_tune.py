@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bert_ft.errors import BertFtError
+from bert_ft.logs import Progress
 from bert_ft.model.bert import BertModel
 from bert_ft.model.checkpoint import CheckpointReader
 from bert_ft.model.directory import METADATA_FILE, ModelMetadata
@@ -49,7 +50,7 @@ class Recipe:
     labels: list[str]
     data: TrainingSet
     plan: Plan
-    evaluate: Callable[[BertModel], dict[str, Any]] | None
+    evaluate: Callable[[BertModel, Progress], dict[str, Any]] | None
     rate_factors: Mapping[str, float] = field(default_factory=dict)
     is_trained_first: Callable[[str], bool] = lambda name: True
     head_options: Mapping[str, Any] = field(default_factory=dict)
@@ -128,7 +129,7 @@ def fine_tune(flags: TrainingFlags, start: StartingPoint, recipe: Recipe) -> tup
         trainer,
         recipe.data,
         replace(recipe.plan, state_steps=flags.save_checkpoints_steps),
-        (lambda: evaluate(model)) if evaluate else None,
+        (lambda progress: evaluate(model, progress)) if evaluate else None,
         keep,
         save_state,
         done,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bert_ft.errors import BertFtError
-from bert_ft.logs import progress_bar
+from bert_ft.logs import Progress, progress_bar
 from bert_ft.text.packing import InputFeatures
 from bert_ft.train.checksum import checksum
 from bert_ft.train.sampler import ShuffledOrder
@@ -107,7 +107,7 @@ def fit(
     trainer: Trainer,
     data: TrainingSet,
     plan: Plan,
-    evaluate: Callable[[], dict[str, Any]] | None,
+    evaluate: Callable[[Progress], dict[str, Any]] | None,
     keep: Callable[[FitResult], None],
     save_state: Callable[[FitResult], None] = lambda result: None,
     done: FitResult | None = None,
@@ -115,8 +115,8 @@ def fit(
     """Train until ``plan.schedule.total_steps`` steps are done.
 
     Args:
-        evaluate: development metrics of the weights as they stand, called after each epoch and at the end; None
-            keeps the last weights.
+        evaluate: development metrics of the weights as they stand, called after each epoch and at the end with a
+            progress to advance batch by batch, where a signal ends it; None keeps the last weights.
         keep: save the weights as they stand.
         save_state: save what ``done`` and the trainer need to go on from here; called after each epoch, every
             ``plan.state_steps`` steps and when a signal ends the training.
@@ -140,8 +140,7 @@ def fit(
                 while True:
                     at_epoch_end = result.steps in epoch_ends
                     if at_epoch_end and evaluate is not None and not result.is_evaluated:
-                        with stop.at_once():
-                            scores = evaluate()
+                        scores = evaluate(stop.watched())
                         _keep_if_best(result, scores, plan.metric, keep)
                     if result.steps == total or _is_hopeless(result, plan):
                         break

@@ -5,24 +5,26 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
-from bert_ft.command import OneLineError
+from bert_ft.logs import Progress
 
+_T = TypeVar("_T")
 _IMPATIENCE = 1.0  # seconds after which a second signal is not the echo of the first
 
 
 class StopSignals:
     """Within ``with``, SIGINT (Ctrl-C) and SIGTERM are noted, and acted on where nothing is lost by it.
 
-    A step or a save is never cut in two: :meth:`check` between them raises KeyboardInterrupt, and so does the signal
-    itself within :meth:`at_once`. A second signal, a second or more after the first, ends the process as SIGKILL
-    would. A signal that is ignored (nohup) stays ignored; outside the main thread nothing is changed.
+    A step or a save is never cut in two, and nothing is raised inside TensorFlow, which swallows an exception that a
+    callback of its own meets: KeyboardInterrupt, with the signal's number as its argument, comes from :meth:`check`
+    between steps, from what :meth:`watched` gives between batches, and from the signal itself while :meth:`each` waits.
+    A second signal, a second or more after the first, ends the process as SIGKILL would. A signal that is ignored
+    (nohup) stays ignored; outside the main thread nothing is changed.
 
     Attributes:
         received: the signal's number, or None.
@@ -48,17 +50,33 @@ class StopSignals:
     def check(self) -> None:
         """Raises KeyboardInterrupt if a signal has come."""
         if self.received is not None:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(self.received)
+
+    def watched(self, progress: Progress | None = None) -> Progress:
+        """A progress that checks for a signal whenever it advances, and advances the one given."""
+        return _Watched(self, progress)
+
+    def each(self, items: Iterable[_T]) -> Iterator[_T]:
+        """The items; a signal may interrupt the making of one, such as reading from a pipe, at any moment."""
+        made = iter(items)
+        while True:
+            with self._at_once():
+                try:
+                    item = next(made)
+                except StopIteration:
+                    break
+            yield item
+        self.check()
 
     @contextlib.contextmanager
-    def at_once(self) -> Iterator[None]:
-        """Where a signal may interrupt anything."""
+    def _at_once(self) -> Iterator[None]:
         self._raises = True
         try:
             self.check()
             yield
         finally:
             self._raises = False
+        self.check()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.received is None:
@@ -68,14 +86,14 @@ class StopSignals:
             os.kill(os.getpid(), number)
         if self._raises:
             self._raises = False
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(self.received)
 
 
-def run_command(run: Callable[[], int]) -> None:
-    """Call what a command does, and exit with the status that it returns unless that is 0."""
-    try:
-        status = run()
-    except KeyboardInterrupt:
-        raise OneLineError("interrupted", 128 + signal.SIGINT) from None
-    if status:
-        sys.exit(status)
+class _Watched:
+    def __init__(self, stop: StopSignals, progress: Progress | None) -> None:
+        self._stop, self._progress = stop, progress
+
+    def update(self, count: int) -> None:
+        if self._progress is not None:
+            self._progress.update(count)
+        self._stop.check()

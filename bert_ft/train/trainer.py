@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bert_ft.backend import tf
+from bert_ft.logs import Progress
 from bert_ft.model.bert import BertModel
 from bert_ft.model.dropout import Dropout
 from bert_ft.model.tensors import PackedTensors, packed_signature
@@ -82,13 +83,13 @@ class Trainer:
 
 
 def predict_logits(
-    model: BertModel, features: Sequence[InputFeatures], batch_size: int, progress: Any = None
+    model: BertModel, features: Sequence[InputFeatures], batch_size: int, progress: Progress | None = None
 ) -> np.ndarray:
     """A classification head's scores for each text, in the order given.
 
     Args:
         batch_size: texts a batch; it changes speed and memory, not the scores.
-        progress: a tqdm bar to advance, or None.
+        progress: advanced by each batch's texts; None for none.
 
     Returns:
         float32 [len(features), num_labels]
@@ -97,7 +98,7 @@ def predict_logits(
 
 
 def predict_token_logits(
-    model: BertModel, features: Sequence[InputFeatures], batch_size: int, progress: Any = None
+    model: BertModel, features: Sequence[InputFeatures], batch_size: int, progress: Progress | None = None
 ) -> list[np.ndarray]:
     """A tagging head's scores for each text, float32 [pieces of the text, num_labels]; as :func:`predict_logits`."""
 
@@ -111,7 +112,7 @@ def _by_text(
     model: BertModel,
     features: Sequence[InputFeatures],
     batch_size: int,
-    progress: Any,
+    progress: Progress | None,
     split: Callable[[np.ndarray, np.ndarray], list[np.ndarray]],
 ) -> list[np.ndarray]:
     """Run texts of similar length together and put their results back in order."""

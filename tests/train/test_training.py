@@ -117,7 +117,7 @@ def test_the_best_epoch_is_kept_and_the_earlier_of_equals() -> None:
         Trainer(new_model(), 1),
         data,
         Plan(Schedule(1e-4, 8, 0), batch_size=16, seed=1, metric="accuracy"),
-        evaluate=lambda: {"accuracy": next(scores)},
+        evaluate=lambda progress: {"accuracy": next(scores)},
         keep=keep,
     )
     assert [entry["step"] for entry in result.history] == [2, 4, 6, 8]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bert_ft.logs import Progress
 from bert_ft.model.bert import BertModel
 from bert_ft.model.decoding import BioDecoder
 from bert_ft.model.head_kind import CRF_TRANSITIONS
@@ -54,7 +55,7 @@ def predict_spans(
     decoder: BioDecoder,
     windowed: Sequence[WindowedText],
     batch_size: int,
-    progress: object = None,
+    progress: Progress | None = None,
 ) -> list[list[UnitSpan]]:
     """Entities of each text, in its units."""
     windows = [window for text in windowed for window in text.windows]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bert_ft.errors import BertFtError
-from bert_ft.logs import progress_bar
+from bert_ft.logs import Progress, progress_bar
 from bert_ft.model.bert import BertModel
 from bert_ft.model.heads import TaggingHead
 from bert_ft.model.variables import encoder_shapes
@@ -80,9 +80,9 @@ class TaggingRun:
         head = TaggingHead(len(labels), crf=tagging.head == "crf")
         dev_windows = windows_of(builder, dev) if dev else []
 
-        def evaluate(model: BertModel) -> dict[str, Any]:
+        def evaluate(model: BertModel, progress: Progress) -> dict[str, Any]:
             assert dev is not None
-            return self._scores(dev, dev_windows, _predict(model, labels, dev_windows, flags.eval_batch_size))
+            return self._scores(dev, dev_windows, _predict(model, labels, dev_windows, flags.eval_batch_size, progress))
 
         names = [*encoder_shapes(start.config), *head.shapes(start.config)]
         recipe = Recipe(
@@ -217,7 +217,7 @@ def _predict(
     labels: Sequence[str],
     windowed: Sequence[WindowedText],
     batch_size: int,
-    progress: Any = None,
+    progress: Progress | None = None,
 ) -> list[_Found]:
     """Character spans of each text and their scores."""
     result = []
