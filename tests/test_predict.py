@@ -211,8 +211,7 @@ def test_standard_input_to_standard_output(tagger: Path) -> None:
     assert [found(answer) for answer in answers] == [[("city", "new york", 0)], [("dish", "浙商", 0)]]
 
 
-@pytest.mark.parametrize("moment", ["loading", "reading"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("number", "moment"), [(signal.SIGINT, "reading"), (signal.SIGTERM, "loading")])
 def test_a_signal_leaves_the_old_file_and_no_half_one(tmp_path: Path, tagger: Path, number: int, moment: str) -> None:
     target = tmp_path / "out.jsonl"
     target.write_text("old")
