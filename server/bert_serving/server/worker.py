@@ -17,6 +17,7 @@ from bert_serving.server.batch_message import read_batch_message
 from bert_serving.server.channel import Channel
 from bert_serving.server.engines import engine_class
 from bert_serving.server.engines.base import Engine, EngineOptions
+from bert_serving.server.heap import HeapTrim
 from bert_serving.server.logs import get_logger, start_logging
 from bert_serving.server.readers import HeadReader, head_reader
 
@@ -70,9 +71,11 @@ def _serve(channel: Channel, header: dict[str, Any]) -> None:
     gc.freeze()
     logger.info("ready and listening!")
     channel.send({"event": "ready", "info": {**engine.info(), "tokens_per_second": rate}})
+    trim = HeapTrim()
     while True:
         message = channel.receive()
         _answer(channel, engine, read_head, *read_batch_message(*message), header["worker"])
+        trim()
 
 
 def _answer(
