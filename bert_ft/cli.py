@@ -13,6 +13,7 @@ from bert_ft.logs import log_to_stderr
 from bert_ft.model.config import ACTIVATIONS, BertConfig
 from bert_ft.model.strategy import PoolingStrategy
 from bert_ft.tasks.rows import BadRows
+from bert_ft.text.line_files import is_replaced
 from bert_ft.text.vocab import Vocab
 from bert_ft.train_command import main as train_main
 
@@ -106,7 +107,8 @@ def predict(model_dir: Path, source: str, target: str, batch_size: int, max_seq_
     try:
         run(model_dir, source, target, batch_size, max_seq_length)
     except KeyboardInterrupt as interrupt:
-        raise OneLineError(f"interrupted; {target} is as it was before", signal_status(interrupt)) from None
+        kept = f"; {target} is as it was before" if is_replaced(target) else ""
+        raise OneLineError(f"interrupted{kept}", signal_status(interrupt)) from None
 
 
 @main.command("evaluate-sts", cls=LegacyCommand)

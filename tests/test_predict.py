@@ -211,6 +211,18 @@ def test_standard_input_to_standard_output(tagger: Path) -> None:
     assert [found(answer) for answer in answers] == [[("city", "new york", 0)], [("dish", "浙商", 0)]]
 
 
+@pytest.mark.parametrize("target", ["-", "/dev/null"])
+def test_of_a_stream_that_was_interrupted_nothing_is_said_to_be_as_before(
+    target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bert_ft.predict.predict", interrupted)
+    done = CliRunner().invoke(main, ["predict", "--model_dir=m", "--input=-", f"--output={target}"])
+    assert (done.exit_code, done.stderr) == (130, "error: interrupted\n")
+
+
 @pytest.mark.parametrize(("number", "moment"), [(signal.SIGINT, "reading"), (signal.SIGTERM, "loading")])
 def test_a_signal_leaves_the_old_file_and_no_half_one(tmp_path: Path, tagger: Path, number: int, moment: str) -> None:
     target = tmp_path / "out.jsonl"
@@ -240,7 +252,7 @@ def test_a_signal_leaves_the_old_file_and_no_half_one(tmp_path: Path, tagger: Pa
     process.send_signal(number)
     assert process.wait(60) == 128 + number  # though its input has not ended
     _, errors = process.communicate()
-    assert "interrupted" in errors.decode()
+    assert errors.decode().endswith(f"error: interrupted; {target} is as it was before\n")
     assert "Traceback" not in errors.decode()
     assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl"]
     assert target.read_text() == "old"

@@ -69,10 +69,10 @@ def replaced_lines(target: str) -> Iterator[Callable[[str], object]]:
         BertFtError: the place cannot be written, or the disk is full.
     """
     path = Path(target).resolve()
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part") if is_replaced(target) else None
     if target == STANDARD:
-        aside, file = None, _faults_named(target, lambda: os.fdopen(1, "w", encoding="utf-8", closefd=False))
+        file = _faults_named(target, lambda: os.fdopen(1, "w", encoding="utf-8", closefd=False))
     else:
-        aside = path.with_name(f".{path.name}.{os.getpid()}.part") if _is_plain(target) else None
         file = _faults_named(target, lambda: (aside or path).open("w", encoding="utf-8", newline="\n"))
     try:
         yield lambda text: _faults_named(target, lambda: file.write(text))
@@ -82,6 +82,11 @@ def replaced_lines(target: str) -> Iterator[Callable[[str], object]]:
             file.close()
         if aside:
             aside.unlink(missing_ok=True)
+
+
+def is_replaced(target: str) -> bool:
+    """Whether :func:`replaced_lines` leaves what was there until the new lines are complete."""
+    return target != STANDARD and _is_plain(target)
 
 
 def _finish(file: TextIO, aside: Path | None, path: Path) -> None:

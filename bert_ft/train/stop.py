@@ -66,7 +66,6 @@ class StopSignals:
                 except StopIteration:
                     break
             yield item
-        self.check()
 
     @contextlib.contextmanager
     def _at_once(self) -> Iterator[None]:
