@@ -128,7 +128,10 @@ def test_a_model_with_broken_weights_is_not_served(tmp_path: Path) -> None:
     folder = save_model(tmp_path, broken="bert/encoder/layer_0/output/dense/kernel")
     port, port_out = free_ports()
     server = RunningServer(["-model_dir", str(folder), "-port", str(port), "-port_out", str(port_out)], port, port_out)
-    assert server.exit_status(60) == 1
+    try:
+        assert server.exit_status(60) == 1
+    finally:
+        server.process.kill()
     assert server.log.splitlines()[-1].startswith("error: the model gives values that are not finite")
 
 
