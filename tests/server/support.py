@@ -42,11 +42,19 @@ def random_texts(rng: np.random.Generator, count: int, longest: int = 20) -> lis
     return [" ".join(rng.choice(WORDS[4:20], rng.integers(1, longest + 1))) for _ in range(count)]
 
 
+_given: set[int] = set()
+
+
 def free_ports(count: int = 2) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
+    """Ports that nobody listens at; none is given twice, for a server that is still starting has not bound its own."""
+    sockets: list[socket.socket] = []
+    ports: list[int] = []
+    while len(ports) < count:
+        sockets.append(one := socket.socket())
         one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
+        if (port := one.getsockname()[1]) not in _given:
+            _given.add(port)
+            ports.append(port)
     for one in sockets:
         one.close()
     return ports
