@@ -13,7 +13,6 @@ import numpy as np
 from scipy.stats import pearsonr, spearmanr
 
 from bert_ft.errors import BertFtError
-from bert_ft.logs import progress_bar
 from bert_ft.model.directory import ModelDirectory, open_model_directory
 from bert_ft.model.embedder import Embedder
 from bert_ft.model.strategy import PoolingStrategy
@@ -24,6 +23,7 @@ from bert_ft.text.inputs import InputBuilder
 from bert_ft.text.line_files import STANDARD, replaced_lines
 from bert_ft.text.packing import InputFeatures, pack
 from bert_ft.text.tokenizer import FullTokenizer
+from bert_ft.train.stop import watched_bar
 
 logger = logging.getLogger(__name__)
 
@@ -70,11 +70,11 @@ class SentenceEncoder:
     def _run(self, embedder: Embedder, features: Sequence[InputFeatures]) -> np.ndarray:
         order = np.argsort([len(one.ids) for one in features], kind="stable")
         parts = []
-        with progress_bar(len(features), "sentence", "encoding") as bar:
+        with watched_bar(len(features), "sentence", "encoding") as progress:
             for start in range(0, len(order), self.batch_size):
                 chosen = order[start : start + self.batch_size]
                 parts.append(embedder.vectors(pack([features[index] for index in chosen], self.mask_cls_sep)))
-                bar.update(len(chosen))
+                progress.update(len(chosen))
         return np.concatenate(parts)[np.argsort(order)]
 
     def _tokenizer(self, directory: ModelDirectory) -> FullTokenizer:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bert_ft.errors import BertFtError
-from bert_ft.logs import Progress, progress_bar
+from bert_ft.logs import Progress
 from bert_ft.model.bert import BertModel
 from bert_ft.model.heads import ClassificationHead
 from bert_ft.tasks.classification import (
@@ -32,6 +32,7 @@ from bert_ft.train.lock import locked_output
 from bert_ft.train.metrics import classification_metrics
 from bert_ft.train.results import write_eval_results, write_json, write_test_results
 from bert_ft.train.schedule import Schedule
+from bert_ft.train.stop import watched_bar
 from bert_ft.train.trainer import predict_logits
 
 logger = logging.getLogger(__name__)
@@ -121,8 +122,8 @@ class ClassificationRun:
     def _score_test(self, model: BertModel, inputs: InputBuilder, labels: list[str]) -> None:
         test = read_split(self._flags.data_dir, self._files.test, labels, self._bad_rows)
         features = _features(inputs, test)
-        with progress_bar(len(features), "text", "predicting") as bar:
-            logits = predict_logits(model, features, self._flags.predict_batch_size, bar)
+        with watched_bar(len(features), "text", "predicting") as progress:
+            logits = predict_logits(model, features, self._flags.predict_batch_size, progress)
         path = self._flags.output_dir / "test_results.tsv"
         write_test_results(path, classification_scores(logits))
         logger.info("%s: probabilities of %d texts, columns %s", path, len(features), " | ".join(labels))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from types import FrameType, TracebackType
 from typing import Any, TypeVar
 
-from bert_ft.logs import Progress
+from bert_ft.logs import Progress, progress_bar
 
 _T = TypeVar("_T")
 _IMPATIENCE = 1.0  # seconds after which a second signal is not the echo of the first
@@ -86,6 +86,13 @@ class StopSignals:
         if self._raises:
             self._raises = False
             raise KeyboardInterrupt(self.received)
+
+
+@contextlib.contextmanager
+def watched_bar(total: int, unit: str, description: str) -> Iterator[Progress]:
+    """A progress bar for work that SIGINT and SIGTERM end where it advances; see :class:`StopSignals`."""
+    with StopSignals() as stop, progress_bar(total, unit, description) as bar:
+        yield stop.watched(bar)
 
 
 class _Watched:

@@ -130,7 +130,8 @@ def test_a_server_that_does_not_start_says_why(model_dir: Path) -> None:
     assert "no weights here" in line
 
 
-def test_ctrl_c_stops_the_server(model_dir: Path, workplace: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_the_server(model_dir: Path, workplace: Path, number: int) -> None:
     code = "from bert_serving.server.benchmark.command import benchmark; benchmark()"
     flags = ["-model_dir", str(model_dir), "-engine", "dummy", "-test_num_client", "2", *FEW, "-seconds", "100"]
     process = subprocess.Popen([sys.executable, "-c", code, *flags], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -139,12 +140,12 @@ def test_ctrl_c_stops_the_server(model_dir: Path, workplace: Path) -> None:
         wait_until(lambda: any(len(children(child)) == 2 for child in children(process.pid)[1:]), 60)
         below = children(process.pid)
         below += [grandchild for child in below for grandchild in children(child)]
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         output, _ = process.communicate(timeout=30)
     finally:
         process.kill()
-    assert process.returncode == 130
-    assert b"interrupted" in output
+    assert process.returncode == 128 + number
+    assert b"error: interrupted" in output
     assert b"Traceback" not in output
     assert len(below) >= 5
     wait_until(lambda: not any(map(alive, below)))

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from bert_ft.command import LegacyCommand
-from bert_ft.train.stop import StopSignals
+from bert_ft.train.stop import StopSignals, watched_bar
 
 
 @pytest.fixture(autouse=True)
@@ -137,6 +137,15 @@ with StopSignals():
     time.sleep(60)
 """
     assert subprocess.run([sys.executable, "-c", code], timeout=50).returncode == -signal.SIGTERM
+
+
+def test_work_behind_a_bar_stops_where_it_advances() -> None:
+    with watched_bar(5, "text", "reading") as progress:
+        progress.update(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt) as caught:
+            progress.update(1)
+    assert caught.value.args == (signal.SIGTERM,)
 
 
 @pytest.mark.parametrize(("raised", "status"), [(KeyboardInterrupt(), 130), (KeyboardInterrupt(signal.SIGTERM), 143)])

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bert_ft.errors import BertFtError
-from bert_ft.logs import Progress, progress_bar
+from bert_ft.logs import Progress
 from bert_ft.model.bert import BertModel
 from bert_ft.model.heads import TaggingHead
 from bert_ft.model.variables import encoder_shapes
@@ -33,6 +33,7 @@ from bert_ft.train.lock import locked_output
 from bert_ft.train.results import write_eval_results, write_json
 from bert_ft.train.schedule import Schedule
 from bert_ft.train.span_metrics import cluener_score, span_metrics, token_accuracy
+from bert_ft.train.stop import watched_bar
 
 logger = logging.getLogger(__name__)
 
@@ -178,8 +179,8 @@ class TaggingRun:
     ) -> dict[str, Any] | None:
         """Write the predictions of a split, and its scores if it has labels."""
         windowed = windows_of(builder, texts)
-        with progress_bar(sum(len(text.windows) for text in windowed), "window", "predicting") as bar:
-            predicted = _predict(model, labels, windowed, self._flags.predict_batch_size, bar)
+        with watched_bar(sum(len(text.windows) for text in windowed), "window", "predicting") as progress:
+            predicted = _predict(model, labels, windowed, self._flags.predict_batch_size, progress)
         predictions = [
             Prediction(example.text, text.units, example.spans if texts.labelled else None, *found)
             for example, text, found in zip(texts.examples, windowed, predicted, strict=True)

@@ -14,8 +14,7 @@ class HeapTrim:
     """Gives back what malloc keeps between blocks in use, at most every five seconds.
 
     Batches of ever new sizes leave ever more of it. glibc gives back only the upper end of a heap by itself;
-    ``malloc_trim(3)`` gives back every free page. Where there is none (macOS, musl)
-    nothing is done.
+    ``malloc_trim(3)`` gives back every free page. Where there is none (macOS, musl) nothing is done.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

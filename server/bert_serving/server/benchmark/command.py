@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -17,11 +18,9 @@ from bert_serving.server.benchmark.server_process import with_free_ports
 from bert_serving.server.benchmark.workload import load_workload
 from bert_serving.server.settings import resolve
 
-from bert_ft.command import LegacyCommand
+from bert_ft.command import LegacyCommand, OneLineError, signal_status
 from bert_ft.errors import BertFtError
 from bert_ft.text.line_files import replaced_lines
-
-_INTERRUPTED = 130
 
 
 def _run(**values: Any) -> None:
@@ -32,9 +31,9 @@ def _run(**values: Any) -> None:
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         run_benchmark(options, picture)
-    except KeyboardInterrupt:
-        _say("interrupted: the server is stopped, nothing is written")
-        raise SystemExit(_INTERRUPTED) from None
+    except KeyboardInterrupt as interrupt:
+        line = "interrupted: the server is stopped, nothing is written"
+        raise OneLineError(line, signal_status(interrupt)) from None
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -88,8 +87,8 @@ def _check_place(path: str) -> None:
         raise BertFtError(f"{path}: cannot be written; give the name of a file in a folder that can")
 
 
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt(number)
 
 
 def _say(line: str) -> None:
