@@ -23,7 +23,6 @@ from typing import Any
 from bert_serving.server.benchmark.roof import product_rate
 from bert_serving.server.engines.base import EngineOptions
 from bert_serving.server.engines.tensorflow import CALLERS, TensorFlowEngine
-from bert_serving.server.settings import usable_cores
 
 from benchmarks.peers.prepared import flops_per_token, input_builder, read_texts
 from bert_ft.backend import tf, use_threads
@@ -35,6 +34,7 @@ from bert_ft.model.pooling import pool_tokens
 from bert_ft.model.strategy import PoolingStrategy
 from bert_ft.model.tensors import PackedTensors, packed_signature
 from bert_ft.model.variables import encoder_shapes
+from bert_ft.processor import usable_cores
 from bert_ft.text.packing import PackedBatch, pack
 
 

@@ -23,10 +23,10 @@ import numpy as np
 from bert_serving.client import BertClient
 from bert_serving.server.engines.base import EngineOptions
 from bert_serving.server.engines.tensorflow import TensorFlowEngine
-from bert_serving.server.settings import usable_cores
 
 from benchmarks.peers.prepared import input_builder, read_texts
 from benchmarks.servers import our_program, serving
+from bert_ft.processor import usable_cores
 from bert_ft.text.packing import PackedBatch, pack
 
 TIMEOUT_MS = 3_600_000

@@ -9,6 +9,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from bert_ft.processor import switch_onednn
+
 __all__ = ["tf", "use_threads"]
 
 
@@ -45,6 +47,7 @@ def _without_collection() -> Iterator[None]:
             gc.enable()
 
 
+os.environ.update(switch_onednn())
 with _without_collection():
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0":
         import tensorflow as tf

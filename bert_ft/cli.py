@@ -9,6 +9,7 @@ import click
 
 from bert_ft import __version__
 from bert_ft.command import LegacyCommand, OneLineError, signal_status
+from bert_ft.errors import BertFtError
 from bert_ft.logs import log_to_stderr
 from bert_ft.model.config import ACTIVATIONS, BertConfig
 from bert_ft.model.strategy import PoolingStrategy
@@ -202,12 +203,20 @@ def export_hf(model_dir: Path, output: Path) -> None:
 
 
 @main.command("inspect", cls=LegacyCommand)
-@click.argument("path", type=_PATH)
-def inspect(path: Path) -> None:
+@click.argument("path", type=_PATH, required=False)
+@click.option("--machine", is_flag=True, help="Show the processor, the libraries, and what -precision auto takes.")
+def inspect(path: Path | None, machine: bool) -> None:
     """Show what PATH (a model directory or a checkpoint prefix) holds: shape, head, labels, variables, size."""
-    from bert_ft.model.tools import describe  # imports TensorFlow: seconds
+    if machine:
+        from bert_ft.machine import describe_machine
 
-    click.echo(describe(path))
+        click.echo(describe_machine())
+    if path is not None:
+        from bert_ft.model.tools import describe  # imports TensorFlow: seconds
+
+        click.echo(describe(path))
+    elif not machine:
+        raise BertFtError("give the PATH of a model directory or checkpoint, or --machine")
 
 
 if __name__ == "__main__":

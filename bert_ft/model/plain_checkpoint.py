@@ -80,3 +80,14 @@ class PlainCheckpoint:
             f"{self.prefix}: variable {name} cannot be read, the data file is truncated or damaged ({reason}); copy "
             "the checkpoint again"
         )
+
+
+def has_slices(prefix: Path) -> bool:
+    """Whether a checkpoint stores a variable in slices, which :class:`PlainCheckpoint` does not read.
+
+    False also where the index cannot be read: whoever opens it says why.
+    """
+    try:
+        return any(entry.sliced for entry in read_index(prefix.with_name(f"{prefix.name}.index")).values())
+    except BertFtError:
+        return False

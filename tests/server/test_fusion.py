@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import platform
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from bert_serving.server.engines.base import EngineOptions
 from bert_serving.server.engines.tensorflow import TensorFlowEngine
+from tensorflow.python.framework import test_util
 
 from bert_ft.backend import tf
 from bert_ft.errors import BertFtError
@@ -20,6 +21,7 @@ from bert_ft.model.initializer import initialize
 from bert_ft.model.layer_norm import FUSED_SCALE, fused_layer_norm, layer_norm
 from bert_ft.model.save import save_model_directory
 from bert_ft.model.variables import encoder_shapes
+from bert_ft.processor import ONEDNN_SWITCH, this_processor
 from bert_ft.text.packing import PackedBatch
 from tests.server.support import RunningServer, free_ports
 
@@ -80,9 +82,19 @@ def operations(engine: TensorFlowEngine, batch: PackedBatch) -> Counter[str]:
     return Counter(f"{node.op} {parts}".strip() for node, parts in zip(nodes, fused, strict=True))
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="TensorFlow has oneDNN on x86_64")
+def test_tensorflow_runs_with_the_onednn_that_the_processor_wants() -> None:
+    """Unless the user said otherwise; asked of TensorFlow itself."""
+    wanted = os.environ.get(ONEDNN_SWITCH) or this_processor().onednn_switch()
+    if wanted is not None:
+        assert test_util.IsMklEnabled() is (wanted == "1")
+
+
+@pytest.mark.skipif(not test_util.IsMklEnabled(), reason="TensorFlow fuses these with oneDNN only (AVX2 or newer)")
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_bias_gelu_residual_and_layer_norm_are_fused(model_dir: Path, precision: str) -> None:
+    """What the fused operations compute is held by the golden outputs and by the tests below, on every processor."""
+    if precision == "bf16" and not this_processor().has_avx512:
+        pytest.skip("TensorFlow's oneDNN has bfloat16 operations on processors with AVX-512 only")
     found = operations(engine_of(model_dir, precision), batch_of([3, 2, 5]))
     ends = Counter({name.split(" ", 1)[1]: count for name, count in found.items() if "FusedMatMul " in name})
     assert ends == {"BiasAdd+GeluExact": LAYERS, "BiasAdd+Add": 2 * LAYERS, "BiasAdd": LAYERS}

@@ -11,15 +11,22 @@ import sys
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from bert_serving.client import BertClient
 from bert_serving.server import engine_choice
-from bert_serving.server.engines import openvino_int8
+from bert_serving.server.engines import openvino_int8, openvino_quantize
 from bert_serving.server.engines.base import EngineOptions
 from bert_serving.server.engines.openvino import OpenvinoEngine
+from bert_serving.server.engines.openvino_cache import StoredModel
 from bert_serving.server.engines.openvino_calibration import MOST_TEXTS, calibration_texts
+from bert_serving.server.engines.openvino_core import core
+from bert_serving.server.engines.openvino_graph import encoder_graph
+from bert_serving.server.engines.openvino_inputs import graph_inputs
+from bert_serving.server.engines.openvino_int8 import int8_graph
+from bert_serving.server.engines.openvino_quantize import quantised_graph
 from bert_serving.server.engines.parts import cut_by_length
 from bert_serving.server.engines.tensorflow import TensorFlowEngine
 from bert_serving.server.helper import get_args_parser
@@ -29,11 +36,12 @@ from bert_ft.backend import tf
 from bert_ft.errors import BertFtError
 from bert_ft.model.checkpoint import CheckpointReader, write_variables
 from bert_ft.model.config import BertConfig
-from bert_ft.model.directory import ModelMetadata
+from bert_ft.model.directory import ModelMetadata, open_model_directory
 from bert_ft.model.heads import ClassificationHead, TaggingHead
 from bert_ft.model.initializer import initialize
 from bert_ft.model.save import save_model_directory
 from bert_ft.model.variables import encoder_shapes
+from bert_ft.processor import Processor, this_processor
 from bert_ft.text.packing import PackedBatch, pack
 from tests.golden import FOLDER, GOLDEN, Golden
 from tests.model.test_engine_golden import features, unpacked
@@ -127,6 +135,21 @@ def test_heads_and_layers_are_the_tensorflow_engines(headed: dict[str, Path], he
         assert engine.info()[key] == reference.info()[key]
 
 
+@pytest.mark.parametrize("activation", ["gelu", "gelu_tanh", "relu"])
+def test_gelu_apart_from_its_product_is_the_same(activation: str) -> None:
+    """Both forms on this processor, whichever of them the engine takes here."""
+    config = BertConfig(68, 32, 2, 4, 64, activation, max_position_embeddings=64, type_vocab_size=2)
+    weights = initialize(encoder_shapes(config), 0.3, seed=5)
+    inputs = graph_inputs(random_batch([5, 60, 3]))
+    settings = {"INFERENCE_PRECISION_HINT": "f32"}
+    together, apart = (
+        core().compile_model(encoder_graph(weights, config, True, form), "CPU", settings)(inputs)[0].copy()
+        for form in (False, True)
+    )
+    np.testing.assert_allclose(apart, together, rtol=0, atol=5e-6)
+    assert np.abs(together).max() > 1
+
+
 def test_a_batch_gives_what_each_text_gives_alone() -> None:
     """Also the one whose tokens are all masked."""
     engine = OpenvinoEngine.load(options(FOLDER / "small", "-engine", "openvino", "-pooling_strategy", "NONE"))
@@ -167,7 +190,9 @@ def test_int8_is_close_and_the_second_start_takes_it_from_the_cache(
     third = OpenvinoEngine.load(options(own_dir, "-precision", "int8")).run(batch)["encode"]
     assert cosines(third, changed).min() > 0.99
     assert log.text.count("quantising to int8") == 2
-    assert sorted(path.name for path in own_dir.glob("*openvino*")) == ["openvino_int8"]
+    assert [path.name for path in own_dir.glob("*openvino*")] == [
+        "openvino_int8" if this_processor().has_int8_products else "openvino_int8_without_vnni"
+    ]
 
 
 def test_int8_of_a_folder_that_cannot_be_written(
@@ -182,6 +207,36 @@ def test_int8_of_a_folder_that_cannot_be_written(
     exact = TensorFlowEngine(options(own_dir)).run(batch)["encode"]
     assert cosines(engine.run(batch)["encode"], exact).min() > 0.99
     assert "cannot be written (Read-only file system)" in log.text
+
+
+def test_weights_have_seven_bits_where_eight_saturate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read from the quantised graph, whatever processor this is: two products u8 x s8 must fit into 16 bits."""
+    texts = calibration_texts(None)[:20]
+    largest = []
+    for flags in ({"avx2", "avx512_vnni"}, {"avx2"}):
+        processor = Processor("", "x86_64", frozenset(flags))
+        monkeypatch.setattr(openvino_quantize, "this_processor", lambda processor=processor: processor)
+        graph = quantised_graph(options(FOLDER / "small", "-precision", "int8"), texts, True)
+        constants = [node.data for node in graph.get_ops() if node.get_type_name() == "Constant"]
+        largest.append(max(int(np.abs(data.astype(int)).max()) for data in constants if data.dtype == np.int8))
+    assert largest[0] > 120
+    assert largest[1] > 60
+    assert 2 * 255 * largest[1] < 1 << 15
+
+
+def test_processors_with_and_without_8_bit_products_keep_a_model_each(
+    own_dir: Path, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Model directories lie on shared disks: what one kind of machine quantised, the other one does not take."""
+    given, directory = options(own_dir, "-precision", "int8"), open_model_directory(own_dir)
+    monkeypatch.setattr(openvino_int8, "_quantised", lambda *_: StoredModel(b"<net/>", np.zeros(1, np.uint8)))
+    monkeypatch.setattr(openvino_int8, "core", lambda: SimpleNamespace(read_model=lambda xml, weights: xml))
+    for flags in ({"avx2", "avx512_vnni"}, {"avx2"}, {"avx2", "avx512_vnni"}, {"avx2"}):
+        processor = Processor("", "x86_64", frozenset(flags))
+        monkeypatch.setattr(openvino_int8, "this_processor", lambda processor=processor: processor)
+        int8_graph(given, directory)
+    assert log.text.count("quantising to int8") == 2
+    assert sorted(path.name for path in own_dir.glob("openvino*")) == ["openvino_int8", "openvino_int8_without_vnni"]
 
 
 def test_a_quantisation_that_fails_says_why(own_dir: Path) -> None:
@@ -264,14 +319,14 @@ def test_calibration_texts_that_cannot_be_used(own_dir: Path, content: bytes | N
 @pytest.mark.parametrize(
     ("flags", "engine"),
     [
-        ("", "tensorflow"),
-        ("-precision bf16", "tensorflow"),
+        ("-engine tensorflow", "tensorflow"),
+        ("-engine tensorflow -precision bf16", "tensorflow"),
         ("-precision int8", "openvino"),
         ("-engine openvino", "openvino"),
         ("-engine openvino -precision bf16", "openvino"),
     ],
 )
-def test_the_precision_chooses_the_engine(flags: str, engine: str) -> None:
+def test_an_engine_that_was_named_is_taken(flags: str, engine: str) -> None:
     given = get_args_parser().parse_args(["-model_dir", str(FOLDER / "small"), *flags.split()])
     assert resolve(given).options.engine == engine
 

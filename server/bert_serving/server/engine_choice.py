@@ -7,33 +7,41 @@ from importlib.util import find_spec
 from bert_serving.server.engines import engine_names
 from bert_serving.server.engines.openvino_calibration import calibration_texts
 from bert_serving.server.options import PUBLIC_ENGINES, ServerOptions
-from bert_serving.server.processor import gpu_count, precision_notes
 
+from bert_ft.choice import AUTO, Choice, choose, is_installed, precision_notes
 from bert_ft.errors import BertFtError
+from bert_ft.model.directory import ModelDirectory
+from bert_ft.model.plain_checkpoint import has_slices
+from bert_ft.processor import gpu_count, this_processor
 
 _INSTALL = 'pip install "bert-ft[openvino]"'
 
 
-def choose_engine(options: ServerOptions) -> str:
-    """The engine of ``-engine``, or else the one that has the precision.
+def check_flags(options: ServerOptions) -> None:
+    """See that the engine and the precision exist, go together, and are installed.
 
     Raises:
-        BertFtError: it is unknown, has not the precision, or its libraries are not installed; or another of its flags
-            is wrong.
+        BertFtError: they do not; or another of the engine's flags is wrong.
     """
-    engine = options.engine or ("openvino" if options.precision == "int8" else "tensorflow")
-    if engine not in engine_names():
+    engine = options.engine
+    if engine != AUTO and engine not in engine_names():
         raise BertFtError(f"-engine {engine} is not known; choose one of {', '.join(PUBLIC_ENGINES)}")
     if engine == "tensorflow" and options.precision == "int8":
         raise BertFtError("-engine tensorflow has no -precision int8; leave -engine out, or give fp32 or bf16")
-    if engine == "openvino":
+    if engine == "openvino" or (engine == AUTO and options.precision == "int8"):
         _check_installed(options.precision)
         if options.precision == "int8":
             calibration_texts(options.calibration_texts)
     for pair in options.engine_option:
         if "=" not in pair:
             raise BertFtError(f"-engine_option {pair}: write it as KEY=VALUE")
-    return engine
+
+
+def chosen(options: ServerOptions, directory: ModelDirectory) -> Choice:
+    """The engine and the precision of ``-engine`` and ``-precision`` for this model, on this machine."""
+    sliced = options.engine == AUTO and has_slices(directory.checkpoint)
+    gpu = _uses_gpu(options)
+    return choose(options.precision, options.engine, this_processor(), gpu, is_installed("openvino"), sliced)
 
 
 def extra_options(options: ServerOptions) -> dict[str, str]:
@@ -47,14 +55,19 @@ def extra_options(options: ServerOptions) -> dict[str, str]:
 
 
 def engine_notes(options: ServerOptions) -> list[str]:
-    """Lines for the log about flags that this engine does not use, and about a faster precision."""
+    """Lines for the log about flags that this engine does not use, and about a precision that does not fit."""
     notes = []
     if options.calibration_texts is not None and options.precision != "int8":
         notes.append("-calibration_texts has no effect: only -precision int8 measures value ranges")
     if options.engine == "openvino" and options.device_map:
         notes.append("-device_map has no effect: this engine uses the processor only")
-    on_processor = options.cpu or options.engine == "openvino" or not gpu_count()
-    return notes + precision_notes(options.precision, on_processor)
+    if options.engine == "openvino" or not _uses_gpu(options):
+        notes += precision_notes(options.precision, options.engine, this_processor())
+    return notes
+
+
+def _uses_gpu(options: ServerOptions) -> bool:
+    return not options.cpu and (bool(options.device_map) or gpu_count() > 0)
 
 
 def _check_installed(precision: str) -> None:

@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
+from bert_ft.choice import AUTO
 from bert_ft.command import AddedOption
 from bert_ft.errors import BertFtError
 from bert_ft.model.strategy import PoolingStrategy
 
-PUBLIC_ENGINES = ("tensorflow", "openvino")
-PRECISIONS = ("fp32", "bf16", "int8")
+PUBLIC_ENGINES = (AUTO, "tensorflow", "openvino")
+PRECISIONS = (AUTO, "fp32", "bf16", "int8")
 MODEL_MAXIMUM = 0
 """Value of ``max_seq_len`` when the flag was not given: the model's own maximum."""
 
@@ -24,7 +25,7 @@ class ServerOptions:
     Attributes:
         max_seq_len: pieces a text is cut to, with special tokens; None (``NONE``) trims to each request's longest text;
             0 (not given) stands for the model's maximum.
-        num_labels, engine: None unless given.
+        num_labels: None unless given.
         engine_option: KEY=VALUE pairs for engines that have settings of their own.
     """
 
@@ -70,7 +71,7 @@ class ServerOptions:
     fixed_embed_length: bool = False
     verbose: bool = False
     calibration_texts: str | None = None
-    engine: str | None = None
+    engine: str = AUTO
     engine_option: tuple[str, ...] = ()
 
     @classmethod
@@ -229,7 +230,7 @@ def server_options() -> list[click.Option]:
             "-precision",
             type=click.Choice(PRECISIONS),
             help="number format of the weights and products: bf16 is faster where the processor has it, int8 too "
-            "(needs the openvino extra); vectors are sent as float32",
+            "(needs the openvino extra); auto: bf16 there, else fp32; vectors are sent as float32",
         ),
         option("-fp16", is_flag=True, help="send float16 vectors"),
         option("-gpu_memory_fraction", type=float, metavar="SHARE", help="no effect: GPU memory is taken as needed"),
@@ -247,8 +248,8 @@ def server_options() -> list[click.Option]:
         _added(
             "-engine",
             metavar="|".join(PUBLIC_ENGINES),
-            show_default="tensorflow; openvino with -precision int8",
-            help="library that computes; openvino needs pip install 'bert-ft[openvino]' and uses the processor only",
+            help="library that computes; openvino needs pip install 'bert-ft[openvino]' and uses the processor only; "
+            "auto: openvino where it is installed and faster, and for int8; the log says which and why",
         ),
         _added(
             "-calibration_texts",

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from bert_serving.server.engine_choice import choose_engine, engine_notes, extra_options
+from bert_serving.server.engine_choice import check_flags, chosen, engine_notes, extra_options
 from bert_serving.server.engines.base import EngineOptions
 from bert_serving.server.options import MODEL_MAXIMUM, ServerOptions
 
 from bert_ft.errors import BertFtError
 from bert_ft.model.directory import ModelDirectory, open_model_directory
 from bert_ft.model.strategy import PoolingStrategy
+from bert_ft.processor import usable_cores
 
 _WITHOUT_EFFECT = {
     "graph_tmp_dir": "no graph is written to disk",
@@ -87,7 +87,7 @@ def resolve(options: ServerOptions) -> Settings:
         BertFtError: a flag does not fit the model, another flag or this version; or the model directory is incomplete.
     """
     _check_ports({"-port": options.port, "-port_out": options.port_out, "-http_port": options.http_port})
-    engine = choose_engine(options)
+    check_flags(options)
     directory = open_model_directory(options.model_dir, options.ckpt_name, options.config_name, options.tuned_model_dir)
     options.pooling_strategy.layers(options.pooling_layer, directory.config.num_hidden_layers)
     maximum = directory.config.max_position_embeddings
@@ -99,6 +99,7 @@ def resolve(options: ServerOptions) -> Settings:
         for name, reason in (_WITHOUT_EFFECT | ({} if options.http_port else _WITHOUT_HTTP)).items()
         if getattr(options, name) != ServerOptions.__dataclass_fields__[name].default
     ]
+    choice = chosen(options, directory)
     lower_case, note = _casing(options, directory)
     labels = directory.metadata.labels if directory.metadata else []
     effective = replace(
@@ -106,7 +107,8 @@ def resolve(options: ServerOptions) -> Settings:
         do_lower_case=lower_case,
         max_seq_len=maximum if length == MODEL_MAXIMUM else length,
         num_labels=options.num_labels or len(labels) or 2,
-        engine=engine,
+        engine=choice.engine,
+        precision=choice.precision,
     )
     fixed_length = maximum if options.fixed_embed_length else length or None
     window_pieces = length or _trained_length(directory)
@@ -116,13 +118,9 @@ def resolve(options: ServerOptions) -> Settings:
         length or maximum,
         window_pieces,
         fixed_length,
-        (*notes, *engine_notes(effective), note),
+        (*notes, *filter(None, [choice.reason]), *engine_notes(effective), note),
         _open_doors(options),
     )
-
-
-def usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def is_loopback(address: str) -> bool:

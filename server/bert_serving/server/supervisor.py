@@ -20,8 +20,9 @@ from bert_serving.server.batch_message import batch_message
 from bert_serving.server.batcher import Group
 from bert_serving.server.channel import Channel
 from bert_serving.server.logs import get_logger
-from bert_serving.server.processor import gpu_count
 from bert_serving.server.settings import Settings
+
+from bert_ft.processor import gpu_count
 
 STARTS_BEFORE_GIVING_UP = 4
 LONGEST_PAUSE = 10.0

@@ -14,7 +14,9 @@ from bert_serving.server.jobs import EncodeResult, JsonResult, make_job
 from bert_serving.server.model_info import ModelInfo
 from bert_serving.server.preparing import Prepared, Preparer
 from bert_serving.server.requests import MOST_TEXT_CHARACTERS, TaskRequest, Texts
-from bert_serving.server.settings import Settings, usable_cores
+from bert_serving.server.settings import Settings
+
+from bert_ft.processor import usable_cores
 
 FIRST_SLICE = 256
 NEXT_SLICES = 2048

@@ -7,18 +7,18 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from bert_serving.server.processor import cpuinfo
-from bert_serving.server.settings import usable_cores
+from bert_ft.processor import this_processor, usable_cores
 
 _PACKAGES = ("tensorflow", "tensorflow-cpu", "openvino", "numpy", "tokenizers", "pyzmq", "matplotlib")
-_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 
 
 def machine() -> dict[str, Any]:
     """Processor, cores and memory."""
+    processor = this_processor()
     return {
-        "processor": cpuinfo("model name") or platform.processor() or platform.machine(),
-        "instructions": [flag for flag in _FLAGS if flag in cpuinfo("flags").split()],
+        "processor": processor.name,
+        "kind": processor.kind,
+        "instructions": processor.shown_features(),
         "usable_cores": usable_cores(),
         "cores": os.cpu_count(),
         "memory_mb": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20,

@@ -17,9 +17,9 @@ from bert_serving.server.benchmark.roof import flop_per_token, measure_roof
 from bert_serving.server.benchmark.sample import ClientTimes, sample_of
 from bert_serving.server.benchmark.server_process import HOST, ServerProcess
 from bert_serving.server.benchmark.workload import Workload
-from bert_serving.server.settings import usable_cores
 
 from bert_ft.errors import BertFtError
+from bert_ft.processor import usable_cores
 
 WARM_UP = Load((ClientPlan(0, 256, requests=1),), None)
 _LOOK_SECONDS = 1

@@ -76,7 +76,7 @@ class Report:
         ready = spread(self._measurement.ready_seconds)
         lines = [
             f"bert-ft {software['bert-ft']}, TensorFlow {'.'.join(self._measurement.config['tensorflow_version'])}, "
-            f"Python {software['python']}; {place['processor']}, {place['usable_cores']} cores; "
+            f"Python {software['python']}; {place['processor']} ({place['kind']}), {place['usable_cores']} cores; "
             f"{self._date:%Y-%m-%d %H:%M %z}",
             f"server: {self._flags()}; ready after {ready['median']:.1f} s",
             f"texts: {len(self._workload.texts)} from {self._workload.source}; pieces: mean {lengths['mean']:.1f}, "

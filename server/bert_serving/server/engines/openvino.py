@@ -15,7 +15,7 @@ from bert_serving.server.engines.numpy_outputs import (
     pooled_output,
     probabilities,
 )
-from bert_serving.server.engines.openvino_core import core
+from bert_serving.server.engines.openvino_core import core, has_bfloat16
 from bert_serving.server.engines.openvino_graph import encoder_graph, part_of
 from bert_serving.server.engines.openvino_inputs import graph_inputs
 from bert_serving.server.engines.openvino_int8 import int8_graph
@@ -27,6 +27,7 @@ from bert_ft.model.head_kind import CLASSIFICATION, CRF_TRANSITIONS, HeadKind, h
 from bert_ft.model.plain_checkpoint import PlainCheckpoint
 from bert_ft.model.strategy import PoolingStrategy
 from bert_ft.model.variables import Shapes, layer_shapes, pooler_shapes
+from bert_ft.processor import this_processor
 from bert_ft.text.packing import PackedBatch
 
 
@@ -59,7 +60,7 @@ class OpenvinoEngine:
             graph = int8_graph(options, directory)
         else:
             weights = checkpoint.load(layer_shapes(config, last + 1))
-            graph = encoder_graph(weights, config, not options.no_position_embeddings)
+            graph = encoder_graph(weights, config, not options.no_position_embeddings, not this_processor().has_avx512)
         self._wanted = sorted(set(self._layers))
         self._lower = _compiled(part_of(graph, self._wanted), options)
         self._upper = None if last == top else _compiled(part_of(graph, [last], after=top), options)
@@ -139,10 +140,10 @@ def _infer(request: ov.InferRequest, inputs: list[np.ndarray]) -> list[np.ndarra
 
 
 def _compiled(part: ov.Model, options: EngineOptions) -> ov.InferRequest:
-    has_bf16 = "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    bfloat16 = options.precision != "fp32" and has_bfloat16()
     settings = {
         # for int8: of what is left in floating point
-        "INFERENCE_PRECISION_HINT": "bf16" if has_bf16 and options.precision != "fp32" else "f32",
+        "INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32",
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
         "INFERENCE_NUM_THREADS": options.threads,

@@ -10,7 +10,15 @@ from functools import cache
 
 import openvino as ov
 
+from bert_ft.processor import this_processor
+
 
 @cache
 def core() -> ov.Core:
     return ov.Core()
+
+
+def has_bfloat16() -> bool:
+    """Whether there are products in bfloat16: OpenVINO must know of them, and oneDNN's limit must not forbid them."""
+    known = "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return known and this_processor().has_bfloat16_products is not False

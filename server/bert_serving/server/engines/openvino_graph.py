@@ -25,7 +25,9 @@ _INPUTS = {
 _TOKEN_INPUTS = 3
 
 
-def encoder_graph(weights: Mapping[str, np.ndarray], config: BertConfig, with_positions: bool) -> ov.Model:
+def encoder_graph(
+    weights: Mapping[str, np.ndarray], config: BertConfig, with_positions: bool, gelu_apart: bool = False
+) -> ov.Model:
     """All layers that ``weights`` holds; the operation that ends layer i is called ``layer_i``.
 
     Inputs, in this order: ids, segments and positions, int32 [T]; pad, int32 [B, S], the token at each place of the
@@ -34,6 +36,11 @@ def encoder_graph(weights: Mapping[str, np.ndarray], config: BertConfig, with_po
 
     The result is the last layer, [T, hidden]. Query, key and value are one product: on [T, hidden] that is faster than
     three, and the padded view is gathered once.
+
+    Args:
+        gelu_apart: write the exact GELU so that OpenVINO does not make it part of the product before it. On processors
+            without AVX-512 the product with GELU in it runs at two thirds of the rate of one without (Zen 3: 94 against
+            139 GFLOP/s). Values differ in the last bits.
     """
     inputs = {name: ops.parameter(shape, dtype) for name, (shape, dtype) in _INPUTS.items()}
     for name, parameter in inputs.items():
@@ -48,7 +55,7 @@ def encoder_graph(weights: Mapping[str, np.ndarray], config: BertConfig, with_po
     x = _layer_norm(x, weights, _EMBEDDINGS)
     layer = 0
     while f"{layer_scope(layer)}/output/dense/kernel" in weights:
-        x = _layer(x, weights, config, layer, view)
+        x = _layer(x, weights, config, layer, view, gelu_apart and config.hidden_act == "gelu")
         x.set_friendly_name(layer_name(layer))
         layer += 1
     return ov.Model([x], list(inputs.values()), "bert")
@@ -93,12 +100,15 @@ def part_of(graph: ov.Model, layers: Sequence[int], after: int | None = None) ->
     return ov.Model([operations[layer_name(layer)].output(0) for layer in layers], inputs, "bert")
 
 
-def _layer(x: Any, weights: Mapping[str, np.ndarray], config: BertConfig, layer: int, view: Any) -> Any:
+def _layer(
+    x: Any, weights: Mapping[str, np.ndarray], config: BertConfig, layer: int, view: Any, gelu_apart: bool
+) -> Any:
     scope = layer_scope(layer)
     context = _attention(_dense(x, *_joined(weights, scope)), config, *view)
     attended = _dense(context, *_kernel(weights, f"{scope}/attention/output/dense"))
     x = _layer_norm(ops.add(attended, x), weights, f"{scope}/attention/output")
-    inner = _activation(_dense(x, *_kernel(weights, f"{scope}/intermediate/dense")), config.hidden_act)
+    kernel, bias = _kernel(weights, f"{scope}/intermediate/dense")
+    inner = _gelu_apart(x, kernel, bias) if gelu_apart else _activation(_dense(x, kernel, bias), config.hidden_act)
     kernel, output_bias = _kernel(weights, f"{scope}/output/dense")
     product = ops.matmul(inner, _constant(kernel), False, True)
     product.set_friendly_name(output_name(layer))
@@ -140,6 +150,13 @@ def _activation(x: Any, name: str) -> Any:
     if name.startswith("gelu"):
         return ops.gelu(x, "erf" if name == "gelu" else "tanh")
     return {"relu": ops.relu, "tanh": ops.tanh, "linear": lambda same: same}[name](x)
+
+
+def _gelu_apart(x: Any, kernel: np.ndarray, bias: np.ndarray) -> Any:
+    """With y = dense(x) / sqrt(2), GELU is y / sqrt(2) * (1 + erf(y)): a form that OpenVINO does not fuse."""
+    factor = np.float32(0.5**0.5)
+    y = _dense(x, kernel * factor, bias * factor)
+    return ops.multiply(ops.multiply(y, _constant(factor)), ops.add(ops.erf(y), _constant(np.float32(1))))
 
 
 def _rows(table: np.ndarray, indices: Any) -> Any:

@@ -24,35 +24,39 @@ from bert_serving.server.engines.openvino_cache import StoredModel, load_stored,
 from bert_serving.server.engines.openvino_calibration import calibration_texts
 from bert_serving.server.engines.openvino_core import core
 from bert_serving.server.engines.openvino_graph import GRAPH_VERSION
-from bert_serving.server.engines.openvino_quantize import RECIPE
+from bert_serving.server.engines.openvino_quantize import Recipe, recipe_for
 from bert_serving.server.logs import get_logger
 
 from bert_ft.errors import BertFtError
 from bert_ft.model.directory import ModelDirectory, data_files, sha256
+from bert_ft.processor import this_processor
 
-CACHE_FOLDER = "openvino_int8"
+CACHE_FOLDERS = {8: "openvino_int8", 7: "openvino_int8_without_vnni"}
+"""By bits of the weights: machines of both kinds may share a model directory."""
 
 
 def int8_graph(options: EngineOptions, directory: ModelDirectory) -> ov.Model:
     """All layers, quantised; the names of :func:`openvino_graph.encoder_graph` are kept.
 
-    The cache lies beside the checkpoint. Workers that start together take turns: the first one quantises.
+    The cache lies beside the checkpoint; processors with and without 8-bit products have one each. Workers that start
+    together take turns: the first one quantises.
 
     Raises:
         BertFtError: the calibration texts cannot be read, or the quantisation failed.
     """
     logger = get_logger("ENGINE")
     texts = calibration_texts(options.extra.get("calibration_texts"))
-    folder = directory.checkpoint.parent / CACHE_FOLDER
+    recipe = recipe_for(this_processor())
+    folder = directory.checkpoint.parent / CACHE_FOLDERS[recipe.weight_bits]
     with _turn(folder.parent):
-        key = _key(options, directory, texts)
+        key = _key(options, directory, texts, recipe)
         stored = load_stored(folder, key)
         if stored is None:
             logger.info("quantising to int8 with %d texts; the next start takes the result from %s", len(texts), folder)
             begin = time.monotonic()
             stored = _quantised(options, texts)
             logger.info("quantised in %.0f s", time.monotonic() - begin)
-            if _key(options, directory, texts) != key:
+            if _key(options, directory, texts, recipe) != key:
                 raise BertFtError(f"{directory.checkpoint}: was changed while it was read; start again")
             try:
                 store(folder, key, stored)
@@ -61,7 +65,7 @@ def int8_graph(options: EngineOptions, directory: ModelDirectory) -> ov.Model:
     return core().read_model(stored.xml, ov.Tensor(stored.weights))
 
 
-def _key(options: EngineOptions, directory: ModelDirectory, texts: list[str]) -> dict[str, Any]:
+def _key(options: EngineOptions, directory: ModelDirectory, texts: list[str], recipe: Recipe) -> dict[str, Any]:
     """Everything that the quantised model depends on."""
     prefix = directory.checkpoint
     checkpoint = [prefix.with_name(f"{prefix.name}.index"), *data_files(prefix)]
@@ -73,7 +77,7 @@ def _key(options: EngineOptions, directory: ModelDirectory, texts: list[str]) ->
         "position_embeddings": not options.no_position_embeddings,
         "calibration_texts": hashlib.sha256("\n".join(texts).encode("utf-8", "surrogatepass")).hexdigest(),
         "graph": GRAPH_VERSION,
-        "recipe": RECIPE,
+        "recipe": recipe._asdict(),
         "openvino": ov.__version__,
         "nncf": version("nncf"),
     }

@@ -13,7 +13,7 @@ import tempfile
 import threading
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bert_serving.server.engines.base import EngineOptions
 
@@ -22,6 +22,7 @@ from bert_ft.model.directory import open_model_directory
 from bert_ft.model.plain_checkpoint import PlainCheckpoint
 from bert_ft.model.variables import encoder_shapes, pooler_shapes
 from bert_ft.model.vocabulary import load_fitting_vocab
+from bert_ft.processor import Processor, this_processor
 from bert_ft.text.inputs import InputBuilder
 from bert_ft.text.packing import pack
 from bert_ft.text.tokenizer import FullTokenizer
@@ -29,8 +30,31 @@ from bert_ft.text.tokenizer import FullTokenizer
 if TYPE_CHECKING:
     import openvino as ov
 
-RECIPE = {"smooth_quant_alpha": 0.7, "float_outputs": 0.25, "max_pieces": 128, "places": 512}
-"""How a model is quantised; part of the cache's key. The first two were chosen by the vectors of a trained model."""
+
+class Recipe(NamedTuple):
+    """How a model is quantised; part of the cache's key. Alpha and shares were chosen by vectors of a trained model.
+
+    Attributes:
+        weight_bits: 8, or 7 where full 8-bit products saturate.
+        smooth_quant_alpha: of SmoothQuant.
+        float_outputs: share of the feed-forward outputs that stay in floating point.
+        max_pieces: a calibration text is cut to.
+        places: of a batch of calibration texts.
+    """
+
+    weight_bits: int
+    smooth_quant_alpha: float = 0.7
+    float_outputs: float = 0.25
+    max_pieces: int = 128
+    places: int = 512
+
+
+def recipe_for(processor: Processor) -> Recipe:
+    """Without VNNI two 8-bit products are added in 16 bits, where they saturate: there weights have 7 bits.
+
+    What is lost with the eighth is won back by twice as many outputs in floating point (docs/performance.md).
+    """
+    return Recipe(8) if processor.has_int8_products else Recipe(7, float_outputs=0.5)
 
 
 def main() -> None:
@@ -63,9 +87,10 @@ def _answer() -> None:
 def quantised_graph(options: EngineOptions, texts: list[str], lower_case: bool) -> ov.Model:
     """The whole encoder with int8 weights and int8 inputs of its dense layers, ranges measured on ``texts``.
 
-    Weights have a scale for each output, inputs one scale and zero point for each layer; SmoothQuant (Xiao et al.
-    2022, arXiv:2211.10438) moves outliers of the inputs into the weights. Embeddings, attention's own products,
-    LayerNorm and the most sensitive quarter of the feed-forward outputs stay in floating point.
+    Weights have a scale for each output and 8 bits, or 7 (:func:`recipe_for`); inputs have one scale and zero point for
+    each layer; SmoothQuant (Xiao et al. 2022, arXiv:2211.10438) moves outliers of the inputs into the weights.
+    Embeddings, attention's own products, LayerNorm and the most sensitive of the feed-forward outputs stay in floating
+    point.
     """
     os.environ["NNCF_CI"] = "1"  # otherwise nncf reports its use to its makers
     import nncf
@@ -75,6 +100,7 @@ def quantised_graph(options: EngineOptions, texts: list[str], lower_case: bool) 
     from bert_serving.server.engines.parts import cut_by_length
     from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, AdvancedSmoothQuantParameters
 
+    recipe = recipe_for(this_processor())
     directory = open_model_directory(options.model_dir, options.ckpt_name, options.config_name, options.tuned_model_dir)
     shapes = encoder_shapes(directory.config)
     for name in pooler_shapes(directory.config):
@@ -82,11 +108,11 @@ def quantised_graph(options: EngineOptions, texts: list[str], lower_case: bool) 
     weights = PlainCheckpoint(directory.checkpoint).load(shapes)
     graph = encoder_graph(weights, directory.config, not options.no_position_embeddings)
     tokenizer = FullTokenizer(load_fitting_vocab(directory.vocab_file, directory.config), lower_case)
-    pieces = min(int(RECIPE["max_pieces"]), directory.config.max_position_embeddings)
+    pieces = min(recipe.max_pieces, directory.config.max_position_embeddings)
     batch = pack(InputBuilder(tokenizer, pieces).texts(texts))
-    data = [graph_inputs(part) for _, _, part in cut_by_length(batch, int(RECIPE["places"]))]
-    alpha = RECIPE["smooth_quant_alpha"]
-    kept = sensitive_outputs(graph, data[len(data) // 2], alpha, RECIPE["float_outputs"])
+    data = [graph_inputs(part) for _, _, part in cut_by_length(batch, recipe.places)]
+    alpha = recipe.smooth_quant_alpha
+    kept = sensitive_outputs(graph, data[len(data) // 2], alpha, recipe.float_outputs)
     return nncf.quantize(
         graph,
         nncf.Dataset(data),
@@ -94,7 +120,8 @@ def quantised_graph(options: EngineOptions, texts: list[str], lower_case: bool) 
         subset_size=len(data),
         ignored_scope=nncf.IgnoredScope(names=embedding_names(graph) + kept, types=["ScaledDotProductAttention"]),
         advanced_parameters=AdvancedQuantizationParameters(
-            smooth_quant_alphas=AdvancedSmoothQuantParameters(matmul=alpha)
+            overflow_fix=nncf.OverflowFix.ENABLE if recipe.weight_bits == 7 else nncf.OverflowFix.DISABLE,
+            smooth_quant_alphas=AdvancedSmoothQuantParameters(matmul=alpha),
         ),
     )
 
