@@ -47,8 +47,21 @@ def _without_collection() -> Iterator[None]:
             gc.enable()
 
 
+@contextlib.contextmanager
+def _without_keras() -> Iterator[None]:
+    """TensorFlow imports Keras where it can, which takes as long as the rest of it, and nothing here uses it."""
+    hidden = "keras" not in sys.modules
+    if hidden:
+        sys.modules["keras"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if hidden:
+            del sys.modules["keras"]
+
+
 os.environ.update(switch_onednn())
-with _without_collection():
+with _without_collection(), _without_keras():
     if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "0":
         import tensorflow as tf
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -42,22 +43,32 @@ def random_texts(rng: np.random.Generator, count: int, longest: int = 20) -> lis
     return [" ".join(rng.choice(WORDS[4:20], rng.integers(1, longest + 1))) for _ in range(count)]
 
 
-_given: set[int] = set()
+_PORTS = range(20000, 32000)
+"""Below those that the system gives to outgoing connections."""
+
+
+def _own_ports() -> Iterator[int]:
+    """Ports of this test process alone: several may run side by side."""
+    name = os.environ.get("PYTEST_XDIST_WORKER", "gw0")
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    share = len(_PORTS) // workers
+    mine = _PORTS[int(name.removeprefix("gw")) * share :][:share]
+    first = os.getpid() % share
+    return itertools.cycle([*mine[first:], *mine[:first]])
+
+
+_ports = _own_ports()
 
 
 def free_ports(count: int = 2) -> list[int]:
-    """Ports that nobody listens at; none is given twice, for a server that is still starting has not bound its own."""
-    sockets: list[socket.socket] = []
-    ports: list[int] = []
-    while len(ports) < count:
-        sockets.append(one := socket.socket())
-        one.bind(("127.0.0.1", 0))
-        if (port := one.getsockname()[1]) not in _given:
-            _given.add(port)
-            ports.append(port)
-    for one in sockets:
-        one.close()
-    return ports
+    """Ports that nobody listens at; one is not given again soon, for a server that starts has not bound its own yet."""
+    found: list[int] = []
+    while len(found) < count:
+        port = next(_ports)
+        with socket.socket() as one, contextlib.suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            found.append(port)
+    return found
 
 
 class RunningServer:

@@ -53,8 +53,6 @@ def _exit_with_server(descriptor: int) -> None:
 
 def _serve(channel: Channel, header: dict[str, Any]) -> None:
     logger = get_logger(f"WORKER-{header['worker']}")
-    # TensorFlow imports Keras when it can, which takes as long as the rest of it; no engine uses Keras.
-    sys.modules.setdefault("keras", None)  # type: ignore[arg-type]
     try:
         engine = engine_class(header["engine"]).load(EngineOptions.from_json(header["options"]))
         read_head = head_reader(engine.info())
