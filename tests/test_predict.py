@@ -37,6 +37,7 @@ from bert_ft.text.line_files import replaced_lines, text_chunks
 from bert_ft.text.packing import InputFeatures, pack
 from bert_ft.text.tokenizer import FullTokenizer
 from bert_ft.text.vocab import Vocab
+from tests.preloaded import HEAVY, popen
 
 TAGS = ["O", "B-city", "I-city", "B-dish", "I-dish"]
 WORDS = {
@@ -227,16 +228,8 @@ def test_of_a_stream_that_was_interrupted_nothing_is_said_to_be_as_before(
 def test_a_signal_leaves_the_old_file_and_no_half_one(tmp_path: Path, tagger: Path, number: int, moment: str) -> None:
     target = tmp_path / "out.jsonl"
     target.write_text("old")
-    command = [
-        sys.executable,
-        "-m",
-        "bert_ft.cli",
-        "predict",
-        f"--model_dir={tagger}",
-        "--input=-",
-        f"--output={target}",
-    ]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    command = ["-m", "bert_ft.cli", "predict", f"--model_dir={tagger}", "--input=-", f"--output={target}"]
+    process = popen(command, HEAVY, stdin=subprocess.PIPE, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None
     process.stdin.write(b"a\n" * 5000)
     process.stdin.flush()

@@ -6,7 +6,6 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,12 +18,14 @@ from bert_ft.model.checkpoint import CheckpointReader
 from bert_ft.model.directory import open_model_directory
 from bert_ft.model.heads import ClassificationHead
 from bert_ft.model.variables import encoder_shapes
+from tests.preloaded import HEAVY, popen
+from tests.preloaded import run as run_preloaded
 
 DATA = Path(__file__).parent.parent / "data"
 
 
 def run(folder: Path, *command: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", *command], cwd=folder, capture_output=True, text=True, timeout=timeout)
+    return run_preloaded(["-m", *command], HEAVY, timeout, cwd=folder, text=True)
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +93,7 @@ def test_a_model_that_was_trained_can_be_scored_alone(folder: Path) -> None:
 def test_ctrl_c_and_sigterm_leave_a_usable_directory(folder: Path, number: int, status: int) -> None:
     name = f"stopped_{status}"
     command = ["bert_ft.run_classifier", "--task_name=emotion", "--num_train_epochs=5000", f"--output_dir={name}"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", *command], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = popen(["-m", *command], HEAVY, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     output = folder / name
     deadline = time.monotonic() + 90
     while not (output / "bert_ft.json").exists() and time.monotonic() < deadline:

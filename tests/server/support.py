@@ -13,11 +13,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import zmq
 from bert_serving.server.benchmark.processes import children
+
+from tests.preloaded import LIGHT, popen
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghijklmnopqrstuvwxyz"]
 IDS = {word: number for number, word in enumerate(WORDS)}
@@ -72,13 +75,22 @@ def free_ports(count: int = 2) -> list[int]:
 
 
 class RunningServer:
-    """A bert-serving-start process; its log is read as it comes."""
+    """A bert-serving-start process; its log is read as it comes.
 
-    def __init__(self, arguments: Sequence[str], port: int, port_out: int) -> None:
+    Args:
+        anew: start the interpreter, and those of the workers, as a user does; else see :mod:`tests.preloaded`.
+    """
+
+    def __init__(self, arguments: Sequence[str], port: int, port_out: int, anew: bool = False) -> None:
         self.port, self.port_out = port, port_out
         code = "import sys; from bert_serving.server.cli import start; start(sys.argv[1:])"
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", code, *arguments],
+        start = (
+            partial(popen, modules=LIGHT)
+            if not anew
+            else lambda program, **how: subprocess.Popen([sys.executable, *program], **how)
+        )
+        self.process = start(
+            ["-c", code, *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -41,7 +41,7 @@ def is_free(port: int) -> bool:
 
 
 def test_start_answer_and_stop(start_server: StartServer, connect: Connect, tmp_path: Path) -> None:
-    server = start_server("-num_worker", "2")
+    server = start_server("-num_worker", "2", anew=True)
     assert server.log.count("ready and listening!") == 2
     client = connect(server)
     client.send(["a b c", "d"], 1)
