@@ -8,6 +8,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,8 @@ def write_checkpoint(prefix: str | Path, weights: Mapping[str, Any]) -> None:
     """
     write_variables(prefix, weights)
     with _faults_as_os_error():
-        _write_meta(f"{prefix}.meta", {name: value.shape for name, value in sorted(weights.items())})
+        meta = _meta(tuple((name, tuple(weights[name].shape)) for name in sorted(weights)))
+        Path(f"{prefix}.meta").write_bytes(meta)
 
 
 def write_variables(prefix: str | Path, weights: Mapping[str, Any]) -> None:
@@ -145,16 +147,21 @@ def _faults_as_os_error() -> Iterator[None]:
         raise OSError(errno.EIO, _first_line(error)) from error
 
 
-def _write_meta(path: str, shapes: Mapping[str, Iterable[int]]) -> None:
-    """Write a graph of reference variables with a Saver: what ``import_meta_graph`` of TensorFlow 1.15 can restore."""
-    with tf.Graph().as_default() as graph:
+@lru_cache(maxsize=4)
+def _meta(shapes: tuple[tuple[str, tuple[int, ...]], ...]) -> bytes:
+    """A graph of reference variables with a Saver: what ``import_meta_graph`` of TensorFlow 1.15 can restore.
+
+    It takes a second or two for a large model, and a training saves the same shapes again and again.
+    """
+    with tf.Graph().as_default():
         variables = [
             tf.compat.v1.get_variable(name, shape, tf.float32, tf.compat.v1.zeros_initializer(), use_resource=False)
-            for name, shape in shapes.items()
+            for name, shape in shapes
         ]
         saver = tf.compat.v1.train.Saver(variables, max_to_keep=1)
-        saver.export_meta_graph(path, strip_default_attrs=True, clear_devices=True)
-    del graph
+        return saver.export_meta_graph(strip_default_attrs=True, clear_devices=True).SerializeToString(
+            deterministic=True
+        )
 
 
 def _first_line(error: Exception) -> str:
