@@ -1,14 +1,18 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+PROCESSES ?= 2  # that tests run in; each takes up to 2 GB
 
-.PHONY: demo test lint slow clean
+.PHONY: demo test quick lint slow clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python demo.py
 
 test: $(VENV)/.installed-test lint
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(PROCESSES) --dist worksteal --durations=10
+
+quick: $(VENV)/.installed-test lint
+	$(BIN)/python -m pytest -q -n $(PROCESSES) --dist worksteal -m "not slow and not server and not training and not exhaustive"
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -4,6 +4,22 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 # Where the tests run in the background SIGINT may be ignored, and every program they start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+_TRAINING = ("tests/train/", "tests/test_kill.py", "tests/test_train_command.py", "tests/test_ner_command.py",
+             "tests/test_predict.py", "tests/test_evaluate_sts.py")  # fmt: skip
+_SERVERS = ("tests/server/test_benchmark.py", "tests/server/test_python_form.py")
+_STARTERS = ("RunningServer", "StartServer", "running_server", "BertClient", "ConcurrentBertClient", "AsyncBertClient")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what ``make quick`` leaves out: whole files, by what they are or import."""
+    for item in items:
+        if item.nodeid.startswith(_TRAINING):
+            item.add_marker(pytest.mark.training)
+        if item.nodeid.startswith(_SERVERS) or any(hasattr(item.module, name) for name in _STARTERS):
+            item.add_marker(pytest.mark.server)

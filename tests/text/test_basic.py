@@ -26,6 +26,7 @@ def test_written_corners_give_googles_words(google: Any, do_lower_case: bool, te
     assert [word.text for word in words] == google.basic_tokenizer.tokenize(text)
 
 
+@pytest.mark.exhaustive
 def test_every_character_is_treated_as_googles_code_treats_it(google: Any, do_lower_case: bool) -> None:
     """Each character between two letters, with a mark after it; of the ideographs beyond the BMP a sample."""
     ours = BasicTokenizer(do_lower_case)

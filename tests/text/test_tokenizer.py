@@ -89,6 +89,7 @@ def test_batch_is_each_text_alone(tokenizer: FullTokenizer, texts: list[str]) ->
     assert tokenizer.encode_batch(texts) == [tokenizer.encode(text) for text in texts]
 
 
+@pytest.mark.exhaustive
 def test_safe_characters_go_through_rust_as_google_treats_them(tmp_path: Path, do_lower_case: bool) -> None:
     """Every character of the fast road, in a vocabulary that holds all their forms, so that none hides in [UNK]."""
     safe = [chr(code) for code in range(0x110000) if _SAFE_TEXT.fullmatch(chr(code))]
