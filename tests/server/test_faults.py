@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from typing import Any
 
 import numpy as np
 
@@ -51,10 +52,14 @@ def test_a_text_alone_is_tried_again_when_its_worker_dies_by_chance(
     server = start_server("-engine_option", "sleep_id=4", "-engine_option", "sleep_seconds=1")
     client = connect(server)
     client.send(["a"], 1)
-    for _ in range(2):
-        wait_until(lambda: client.ask(b"SHOW_STATUS")["workers"][0]["state"] == "busy")
-        os.kill(client.ask(b"SHOW_STATUS")["workers"][0]["pid"], signal.SIGKILL)
-        wait_until(lambda: client.ask(b"SHOW_STATUS")["workers"][0]["state"] != "busy")
+
+    def worker() -> dict[str, Any]:
+        return client.ask(b"SHOW_STATUS")["workers"][0]
+
+    for deaths in (1, 2):
+        wait_until(lambda: worker()["state"] == "busy")
+        os.kill(worker()["pid"], signal.SIGKILL)
+        wait_until(lambda deaths=deaths: worker()["restarts"] == deaths)
     number, vectors, _ = client.vectors(30)
     assert number == 1
     np.testing.assert_allclose(vectors, expected(["a"]), atol=1e-6)
