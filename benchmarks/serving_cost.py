@@ -3,10 +3,10 @@
 Usage: python -m benchmarks.serving_cost --model_dir DIR --texts FILE [--precision bf16] [--sentences 2048]
            [--bulk_beside 4096] [--singles 200] [--runs 3]
 
-The engine runs in this process on batches made ready before (sorted by length, cut at the server's own budget); the
-server is ours with one worker and as many threads. In each round: engine and server encode all sentences; engine and
-server encode one short sentence, again and again; the server does so while another client encodes --bulk_beside
-sentences in one request. FILE has a text a line. Prints a Markdown table of medians and the ratios of each round.
+The engine is the one that -engine auto takes; it runs in this process on batches made ready before (sorted by length,
+cut at the server's own budget). The server is ours with one worker and as many threads. In each round: engine and
+server encode all sentences; engine and server encode one short sentence, again and again; the server does so while
+another client encodes --bulk_beside sentences in one request. FILE has a text a line. Prints a Markdown table of medians and the ratios of each round.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from pathlib import Path
 
 import numpy as np
 from bert_serving.client import BertClient
+from bert_serving.server.engines import engine_class
 from bert_serving.server.engines.base import EngineOptions
-from bert_serving.server.engines.tensorflow import TensorFlowEngine
 
 from benchmarks.peers.prepared import input_builder, read_texts
 from benchmarks.servers import our_program, serving
-from bert_ft.processor import usable_cores
+from bert_ft.choice import AUTO, choose, is_installed
+from bert_ft.processor import this_processor, usable_cores
 from bert_ft.text.packing import PackedBatch, pack
 
 TIMEOUT_MS = 3_600_000
@@ -34,7 +35,8 @@ TIMEOUT_MS = 3_600_000
 
 def main() -> None:
     options = _options()
-    engine = TensorFlowEngine.load(
+    choice = choose(options.precision, AUTO, this_processor(), gpu=False, openvino=is_installed("openvino"))
+    engine = engine_class(choice.engine).load(
         EngineOptions(str(options.model_dir), precision=options.precision, threads=usable_cores())
     )
     texts = read_texts(options.texts)

@@ -109,7 +109,7 @@ def markdown(result: dict[str, Any]) -> str:
         cells = [
             f"{one['engine']} ({one['version']})",
             one["precision"],
-            f"{one['batch']} tokens" if one["engine"] == "ours" else f"{one['batch']} texts",
+            f"{one['batch']} tokens" if one["engine"].startswith("ours") else f"{one['batch']} texts",
             f"{statistics.median(rates):.0f}",
             f"{min(rates):.0f}-{max(rates):.0f}",
             " / ".join(f"{statistics.median(each):.1%}" for each in shares.values()),

@@ -4,7 +4,8 @@ Usage: python -m benchmarks.peers.engines --model_dir DIR --texts FILE --envs DI
            [--peers torch openvino onnxruntime] [--precision fp32 bf16 int8] [--our_engine openvino]
            [--json OUT.json]
 
-OpenVINO has two rows: one request after the other, and a stream for each core, as many requests at once.
+"ours" is the engine that -engine auto takes on this machine, "ours-tensorflow" the other one. OpenVINO has two rows: one
+request after the other, and a stream for each core, as many requests at once.
 
 Every engine is a process of its own; all are loaded before the first is measured, and only one works at a time. All
 compute the mean of the last layer for the same tokens; tokenizing is not in the time. Peers get padded batches of
@@ -35,7 +36,9 @@ from benchmarks.peers.engine_table import Measured, Roof, markdown
 from benchmarks.peers.environments import python_of
 from benchmarks.peers.prepared import export_huggingface, export_onnx, flops_per_token, read_texts, tokenize
 from benchmarks.peers.worker_process import WorkerError, WorkerProcess
+from bert_ft.choice import AUTO, choose, is_installed
 from bert_ft.model.directory import open_model_directory
+from bert_ft.processor import this_processor, usable_cores
 
 PRECISIONS = {
     "tensorflow": ("fp32", "bf16"),
@@ -43,7 +46,6 @@ PRECISIONS = {
     "onnxruntime": ("fp32", "int8"),
     "openvino": ("fp32", "bf16", "int8"),
 }
-OURS = {"fp32": "tensorflow", "bf16": "tensorflow", "int8": "openvino"}
 PAUSE = 0.3
 """Seconds before each turn, for the threads of the one before to fall asleep."""
 
@@ -77,7 +79,8 @@ def main() -> int:
         "engines": [engine.record(specification["count"], specification["flops"], roofs) for engine in engines],
         "failed": failed,
     }  # fmt: skip
-    print(markdown(result))
+    processor = this_processor()
+    print(f"{processor.name}: {processor.kind}, {options.threads} of {usable_cores()} cores\n\n{markdown(result)}")
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n")
     return int(bool(failed))
@@ -90,7 +93,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--envs", type=Path, required=True, help="folder of the peers' environments")
     parser.add_argument("--peers", nargs="*", choices=["torch", "onnxruntime", "openvino"], default=["torch"])
     parser.add_argument("--precision", nargs="+", choices=["fp32", "bf16", "int8"], default=["fp32", "bf16"])
-    parser.add_argument("--our_engine", choices=["tensorflow", "openvino"], help="instead of the precision's default")
+    parser.add_argument("--our_engine", choices=["tensorflow", "openvino"], help="instead of what -engine auto takes")
     parser.add_argument("--count", type=int, default=256, help="texts, taken evenly from the file")
     parser.add_argument("--max_seq_length", type=int, default=128)
     parser.add_argument("--batch_sizes", nargs="+", default=["4", "8", "16", "32"], help="texts of a peer's batch")
@@ -126,11 +129,13 @@ def _start(options: argparse.Namespace, common: dict[str, Any]) -> tuple[list[Wo
     started, failed = [], {}
     pythons = {peer: python_of(peer, options.envs) for peer in options.peers}
     for precision in options.precision:
-        for peer in ("ours", *options.peers):
-            engine = (options.our_engine or OURS[precision]) if peer == "ours" else peer
-            if precision not in PRECISIONS[engine]:
+        for peer in ("ours", "ours-tensorflow", *options.peers):
+            engine = _our_engine(options, precision) if peer == "ours" else peer.removeprefix("ours-")
+            if precision not in PRECISIONS[engine] or (peer == "ours-tensorflow" and options.our_engine):
                 continue
-            script = "ours.py" if peer == "ours" else f"{peer}_bert.py"
+            if peer == "ours-tensorflow" and _our_engine(options, precision) == "tensorflow":
+                continue
+            script = "ours.py" if peer.startswith("ours") else f"{peer}_bert.py"
             for name, sizes in _rows(options, peer):
                 own = {"precision": precision, "engine": engine, "sizes": sizes}
                 try:
@@ -142,9 +147,14 @@ def _start(options: argparse.Namespace, common: dict[str, Any]) -> tuple[list[Wo
     return started, failed
 
 
+def _our_engine(options: argparse.Namespace, precision: str) -> str:
+    choice = choose(precision, AUTO, this_processor(), gpu=False, openvino=is_installed("openvino"))
+    return options.our_engine or choice.engine
+
+
 def _rows(options: argparse.Namespace, peer: str) -> list[tuple[str, list[str]]]:
     """The rows of the table that a peer has, and the batch sizes of each."""
-    if peer == "ours":
+    if peer.startswith("ours"):
         return [(peer, options.batch_tokens)]
     rows = [(peer, options.batch_sizes)]
     if peer == "openvino":
@@ -163,7 +173,7 @@ def _roofs(options: argparse.Namespace) -> list[Roof]:
 def _reference(workers: list[WorkerProcess], specification: dict[str, Any], work: Path) -> np.ndarray:
     """Our vectors in fp32, whatever is measured."""
     size = "1024"
-    told = specification | {"precision": "fp32", "engine": OURS["fp32"], "sizes": [size]}
+    told = specification | {"precision": "fp32", "engine": "tensorflow", "sizes": [size]}
     found = WorkerProcess("reference", sys.executable, "ours.py", told)
     try:
         found.ask(vectors=size, into=str(work / "reference.npy"))

@@ -44,6 +44,11 @@ def chosen(options: ServerOptions, directory: ModelDirectory) -> Choice:
     return choose(options.precision, options.engine, this_processor(), gpu, is_installed("openvino"), sliced)
 
 
+def definite_precision(options: ServerOptions) -> str:
+    """That of ``-precision``, or what auto takes here; it does not depend on the engine."""
+    return choose(options.precision, "tensorflow", this_processor(), _uses_gpu(options), openvino=False).precision
+
+
 def extra_options(options: ServerOptions) -> dict[str, str]:
     """What only this engine is told."""
     extra = dict(pair.split("=", 1) for pair in options.engine_option)

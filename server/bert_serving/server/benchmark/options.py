@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import click
+from bert_serving.server.engine_choice import definite_precision
 from bert_serving.server.options import POSITIVE, SECONDS, ServerOptions, server_options
 
 from bert_ft.command import AddedOption
@@ -80,7 +81,7 @@ class BenchmarkOptions:
         for name in ignored:
             flags[name] = getattr(ServerOptions, name)
         options = cls(
-            server=ServerOptions(**flags),
+            server=ServerOptions(**flags | {"precision": definite_precision(ServerOptions(**flags))}),
             without_effect=tuple(ignored),
             **{name: value for name, value in values.items() if name in own},
         )
