@@ -6,7 +6,8 @@ Usage: python -m benchmarks.serving_cost --model_dir DIR --texts FILE [--precisi
 The engine is the one that -engine auto takes; it runs in this process on batches made ready before (sorted by length,
 cut at the server's own budget). The server is ours with one worker and as many threads. In each round: engine and
 server encode all sentences; engine and server encode one short sentence, again and again; the server does so while
-another client encodes --bulk_beside sentences in one request. FILE has a text a line. Prints a Markdown table of medians and the ratios of each round.
+another client encodes --bulk_beside sentences in one request. FILE has a text a line. Prints a Markdown table of
+medians and the ratios of each round.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ Usage: python -m benchmarks.peers.engines --model_dir DIR --texts FILE --envs DI
            [--peers torch openvino onnxruntime] [--precision fp32 bf16 int8] [--our_engine openvino]
            [--json OUT.json]
 
-"ours" is the engine that -engine auto takes on this machine, "ours-tensorflow" the other one. OpenVINO has two rows: one
-request after the other, and a stream for each core, as many requests at once.
+"ours" is the engine that -engine auto takes on this machine, "ours-tensorflow" the other one. OpenVINO has two rows:
+one request after the other, and a stream for each core, as many requests at once.
 
 Every engine is a process of its own; all are loaded before the first is measured, and only one works at a time. All
 compute the mean of the last layer for the same tokens; tokenizing is not in the time. Peers get padded batches of
