@@ -15,7 +15,7 @@ from bert_ft.backend import tf
 from bert_ft.errors import BertFtError
 from bert_ft.model.checkpoint import write_variables
 from bert_ft.model.crc32c import crc32c
-from bert_ft.model.plain_checkpoint import PlainCheckpoint
+from bert_ft.model.plain_checkpoint import PlainCheckpoint, has_slices
 
 SHAPES = {"a/kernel": (300, 70), "b": (), "c": (3,), "odd": (7,)}
 
@@ -71,11 +71,18 @@ def test_damage_is_found(prefix: Path) -> None:
         PlainCheckpoint(prefix).load(SHAPES)
 
 
+def test_whole_variables_and_what_is_no_index_have_no_slices(tmp_path: Path) -> None:
+    tf.raw_ops.SaveV2(prefix=str(tmp_path / "m"), tensor_names=["x"], shape_and_slices=[""], tensors=[tf.zeros([2])])
+    (tmp_path / "broken.index").write_bytes(b"no index")
+    assert [has_slices(tmp_path / name) for name in ("m", "broken", "absent")] == [False, False, False]
+
+
 def test_a_variable_in_slices_is_refused(tmp_path: Path) -> None:
     values = tf.ones([4, 2])
     tf.raw_ops.SaveV2(
         prefix=str(tmp_path / "m.ckpt"), tensor_names=["x"], shape_and_slices=["8 2 0,4:0,2"], tensors=[values]
     )
+    assert has_slices(tmp_path / "m.ckpt")
     with pytest.raises(BertFtError, match="x is stored in slices"):
         PlainCheckpoint(tmp_path / "m.ckpt").load({"x": (8, 2)})
 
