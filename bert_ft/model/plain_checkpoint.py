@@ -89,5 +89,5 @@ def has_slices(prefix: Path) -> bool:
     """
     try:
         return any(entry.sliced for entry in read_index(prefix.with_name(f"{prefix.name}.index")).values())
-    except BertFtError:
+    except (BertFtError, OSError):
         return False
