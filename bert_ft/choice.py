@@ -63,12 +63,12 @@ def precision_notes(precision: str, engine: str, processor: Processor) -> list[s
             return [f"-precision bf16: this processor ({kind}) has no bfloat16 products: openvino computes in float32"]
         return [
             f"-precision bf16: this processor ({kind}) has no bfloat16 products: it saves memory here, not time "
-            "(measured on AVX2: 0.8 of the rate of fp32)"
+            "(measured on AVX2: 0.85 of the rate of fp32)"
         ]
     if precision == "int8" and processor.has_int8_products is False:
         return [
             f"-precision int8: this processor ({kind}) has no 8-bit products (VNNI): it saves memory here, not time "
-            "(measured on AVX2: 0.8 of the rate of fp32)"
+            "(measured on AVX2: 0.85 of the rate of fp32)"
         ]
     return []
 
