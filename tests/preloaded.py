@@ -40,15 +40,15 @@ _OF_THE_START = ("PYTHON", "LC_", "LANG", "TF_", "ONEDNN", "DNNL", "OMP", "OPENB
 _HARMLESS = {"PYTHONPATH", "PYTHONSAFEPATH"}
 
 
-def popen(program: Sequence[str], modules: tuple[str, ...], **how: Any) -> subprocess.Popen:
+def popen(program: Sequence[str], modules: tuple[str, ...] | None, **how: Any) -> subprocess.Popen:
     """A Python program as its arguments to the interpreter.
 
     Args:
         program: ``["-m", module, …]`` or ``["-c", code, …]``.
-        modules: imported beforehand, by a process that all programs of the same ``modules`` share.
+        modules: imported beforehand, by a process that all programs of the same ``modules`` share; None: start anew.
         how: of ``subprocess.Popen``.
     """
-    if not sys.platform.startswith("linux") or _start_matters(how.get("env")):
+    if modules is None or not sys.platform.startswith("linux") or _start_matters(how.get("env")):
         return subprocess.Popen([sys.executable, *program], **how)
     return _Forked(program, _Server.of(modules), **how)
 

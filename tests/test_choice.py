@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import doctest
+
 import pytest
 
+from bert_ft import choice as module
 from bert_ft.choice import choose, precision_notes
 from bert_ft.processor import Processor
 
@@ -95,3 +98,7 @@ def test_what_was_asked_for_is_taken_and_needs_no_reason() -> None:
 def test_notes(precision: str, engine: str, machine: Processor, said: str) -> None:
     notes = precision_notes(precision, engine, machine)
     assert [said in note for note in notes] == ([True] if said else [])
+
+
+def test_its_example_runs() -> None:
+    assert doctest.testmod(module) == (0, 2)

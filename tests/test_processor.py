@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -116,3 +117,7 @@ def test_onednn_is_switched_on_unless_the_user_said_otherwise(machine: pytest.Mo
     linux(machine, f"flags: {ZEN3}\n")
     assert switch_onednn({}) == {ONEDNN_SWITCH: "1"}
     assert switch_onednn({ONEDNN_SWITCH: "0"}) == {}
+
+
+def test_its_example_runs() -> None:
+    assert doctest.testmod(processor) == (0, 1)

@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -84,13 +83,9 @@ class RunningServer:
     def __init__(self, arguments: Sequence[str], port: int, port_out: int, anew: bool = False) -> None:
         self.port, self.port_out = port, port_out
         code = "import sys; from bert_serving.server.cli import start; start(sys.argv[1:])"
-        start = (
-            partial(popen, modules=LIGHT)
-            if not anew
-            else lambda program, **how: subprocess.Popen([sys.executable, *program], **how)
-        )
-        self.process = start(
+        self.process = popen(
             ["-c", code, *arguments],
+            None if anew else LIGHT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
