@@ -151,7 +151,7 @@ def test_gelu_apart_from_its_product_is_the_same(activation: str) -> None:
 
 
 def test_a_batch_gives_what_each_text_gives_alone() -> None:
-    """Also the one whose tokens are all masked."""
+    """Also the one whose tokens are all masked. Kernels differ with the size of a batch: 1e-5 is their rounding."""
     engine = OpenvinoEngine.load(options(FOLDER / "small", "-engine", "openvino", "-pooling_strategy", "NONE"))
     lengths = [2, 60, 9, 2, 31, 2]
     batch = random_batch(lengths, masked=True)
@@ -159,7 +159,7 @@ def test_a_batch_gives_what_each_text_gives_alone() -> None:
     alone = {len(part.ids): engine.run(part)["encode"] for part in parts}
     together = np.split(engine.run(batch)["encode"], np.cumsum(lengths)[:-1])
     for place in (1, 2, 4):
-        np.testing.assert_allclose(together[place], alone[lengths[place]], rtol=0, atol=1e-6)
+        np.testing.assert_allclose(together[place], alone[lengths[place]], rtol=0, atol=1e-5)
 
 
 def test_bf16_is_close(headed: dict[str, Path]) -> None:
