@@ -51,6 +51,8 @@ def _versions(*names: str) -> str:
 def _capabilities() -> str:
     if not is_installed("openvino"):
         return ""
-    import openvino
-
+    try:
+        import openvino
+    except ImportError as error:
+        return f"; cannot be imported ({' '.join(str(error).split())}): install it anew"
     return f"; multiplies {' '.join(sorted(openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')))}"

@@ -38,7 +38,7 @@ _LIMITED = frozenset().union(*_LEVELS.values())
 _INT8 = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "i8mm", "asimddp"})
 _BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 _SHOWN = (*dict.fromkeys(_LEVELS["AVX512_CORE_AMX"]), "asimd", "asimddp", "bf16", "i8mm", "sve")
-_APPLE = {"FEAT_BF16": "bf16", "FEAT_I8MM": "i8mm", "FEAT_DotProd": "asimddp", "AdvSIMD": "asimd"}
+_APPLE = {"FEAT_BF16": "bf16", "FEAT_I8MM": "i8mm", "FEAT_DotProd": "asimddp"}
 
 
 @dataclass(frozen=True)

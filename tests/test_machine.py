@@ -60,6 +60,12 @@ def test_without_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rows(describe_machine())["auto"] == "-precision fp32 -engine tensorflow"
 
 
+def test_a_broken_openvino_is_said_in_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    monkeypatch.setattr(machine, "is_installed", lambda *names: True)
+    assert "cannot be imported (" in rows(describe_machine())["openvino"]
+
+
 def test_the_command_wants_a_path_or_the_machine() -> None:
     assert "auto" in rows(CliRunner().invoke(main, ["inspect", "--machine"]).output)
     done = CliRunner().invoke(main, ["inspect"])

@@ -359,3 +359,18 @@ def test_libraries_that_are_not_installed(
 def test_openvino_without_int8_needs_no_nncf(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_choice, "find_spec", lambda name: None if name == "nncf" else ModuleSpec(name, None))
     assert options(FOLDER / "small", "-engine", "openvino").precision == "fp32"
+
+
+def test_a_library_that_cannot_be_imported_is_one_line(
+    tmp_path: Path, start_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "openvino").mkdir()
+    (tmp_path / "openvino" / "__init__.py").write_text("raise ImportError('libopenvino.so: no such file')")
+    monkeypatch.syspath_prepend(tmp_path)
+    server = start_server("-engine", "openvino", ready=False, folder=FOLDER / "small", anew=True)
+    assert server.exit_status(60) == 1
+    assert server.log.splitlines()[-1] == (
+        "error: the openvino engine cannot be imported: ImportError: libopenvino.so: no such file; install its library "
+        "anew, or give another -engine"
+    )
+    assert "Traceback" not in server.log

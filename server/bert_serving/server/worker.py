@@ -62,6 +62,10 @@ def _serve(channel: Channel, header: dict[str, Any]) -> None:
     except BertFtError as error:
         channel.send({"event": "failed", "message": str(error)})
         return
+    except ImportError as error:
+        reason = f"the {header['engine']} engine cannot be imported: {_describe(error)}"
+        channel.send({"event": "failed", "message": f"{reason}; install its library anew, or give another -engine"})
+        return
     except Exception as error:
         logger.exception("the engine did not start")
         channel.send({"event": "failed", "message": _describe(error)})
