@@ -225,14 +225,14 @@ class _Worker(subprocess.Popen):
             self._close_pipe_fds(*(given[name] for name in ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread",
                                                              "errwrite")))  # fmt: skip
             return
-        (kept,) = given["pass_fds"]
+        kept = sorted(given["pass_fds"])
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         os.setsid()
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.closerange(3, kept)
-        os.closerange(kept + 1, 4096)
+        for before, after in zip([2, *kept], [*kept, 4096], strict=True):
+            os.closerange(before + 1, after)
         os.environ.clear()
         os.environ.update(given["env"])
         sys.argv = [*given["args"][2:]]
@@ -249,10 +249,10 @@ class _Worker(subprocess.Popen):
 
 def _fork_dummy_workers() -> None:
     """Only where the modules that they need are there, and no other engine is asked for."""
-    supervisor = sys.modules.get("bert_serving.server.supervisor")
+    processes = sys.modules.get("bert_serving.server.worker_process")
     at = sys.argv.index("-engine") if "-engine" in sys.argv else None
-    if supervisor is not None and at is not None and sys.argv[at + 1] == "dummy":
-        supervisor.subprocess = SimpleNamespace(Popen=_Worker, DEVNULL=subprocess.DEVNULL)  # type: ignore[attr-defined]
+    if processes is not None and at is not None and sys.argv[at + 1] == "dummy":
+        processes.subprocess = SimpleNamespace(Popen=_Worker, DEVNULL=subprocess.DEVNULL)  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

@@ -28,6 +28,14 @@ def terminate() -> None:
     command()
 
 
+def reload() -> None:
+    """``bert-serving-reload``"""
+    _refuse_other_owners()
+    from bert_serving.server.cli import reload as command
+
+    command()
+
+
 def benchmark() -> None:
     """``bert-serving-benchmark``"""
     _refuse_other_owners()

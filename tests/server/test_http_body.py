@@ -127,8 +127,9 @@ def test_an_answer_that_would_fill_the_memory_is_refused(
 @pytest.mark.parametrize("number", [7, "\ud800", {"a": [None, 1.5]}])
 def test_answers_are_json_of_the_same_numbers(number: Any, tokens: list[list[str]] | None) -> None:
     vectors = np.random.default_rng(1).normal(size=(2, 3, 4)).astype(np.float32)
-    answer = http_reply.answer_json(number, EncodeResult(vectors, tokens, [1]))
+    answer = http_reply.answer_json(number, EncodeResult(vectors, tokens, [1], "0123"))
     wanted = {"id": number, "status": 200, "truncated": [1], "result": vectors.tolist(), "results": vectors.tolist()}
+    wanted["model"] = "0123"
     assert json.loads(answer) == wanted | ({} if tokens is None else {"tokens": tokens})
 
 

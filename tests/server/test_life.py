@@ -135,13 +135,24 @@ def test_requests_wait_while_the_workers_start(start_server: StartServer, connec
 
 
 def test_waiting_requests_get_an_error_when_the_start_fails(start_server: StartServer, connect: Connect) -> None:
-    server = start_server("-worker_timeout", "3.5", "-engine_option", "load_seconds=60", ready=False)
+    server = start_server("-worker_timeout", "0.2", "-engine_option", "load_seconds=60", ready=False)
     client = connect(server)
     client.ask(b"SHOW_CONFIG")
     client.send(["a"], 1)
-    assert client.error()[1]["code"] == "shutting_down"
+    error = client.error(30)[1]
+    assert error["code"] == "server_failed"
+    assert "not ready within 1.6 s" in error["message"]
     assert server.exit_status() == 1
-    assert "no sign of life for 3.5 s" in server.lines[-1]
+    assert "worker 0 ended 4 times" in server.lines[-1]
+    assert "give a larger -worker_timeout or a smaller -num_worker" in server.lines[-1]
+
+
+def test_a_slow_start_is_tried_again_with_more_time(start_server: StartServer, connect: Connect) -> None:
+    server = start_server("-worker_timeout", "0.5", "-engine_option", "load_seconds=0.8", "-num_worker", "2")
+    assert server.log.count("is lost: it was not ready within 0.5 s") >= 2
+    client = connect(server)
+    client.send(["a"], 1)
+    assert client.vectors()[0] == 1
 
 
 def test_no_orphan_when_the_server_is_killed(start_server: StartServer, connect: Connect) -> None:

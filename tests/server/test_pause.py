@@ -10,11 +10,10 @@ from unittest.mock import Mock
 import numpy as np
 import zmq
 from bert_serving.client.wire import topic_of
-from bert_serving.server.dispatcher import Dispatcher
-from bert_serving.server.model_info import ModelInfo
+from bert_serving.server.descriptors import Spare
 from bert_serving.server.options import ServerOptions
 from bert_serving.server.requests import TaskRequest
-from bert_serving.server.settings import Settings, resolve
+from bert_serving.server.served_model import ServedModel
 from bert_serving.server.tasks import TaskService
 from bert_serving.server.zmq_door import ZmqDoor
 from bert_serving.server.zmq_sender import MOST_BYTES_ON_THE_WAY, Sender
@@ -23,20 +22,21 @@ from bert_ft.model.strategy import PoolingStrategy
 from tests.server.support import free_ports, wait_until
 
 
-def settings_of(model_dir: Path) -> Settings:
-    return resolve(ServerOptions(model_dir=str(model_dir), engine="dummy", pooling_strategy=PoolingStrategy.NONE))
+def served_model(model_dir: Path) -> ServedModel:
+    options = ServerOptions(model_dir=str(model_dir), engine="dummy", pooling_strategy=PoolingStrategy.NONE)
+    return ServedModel.open(options, Spare(0))
 
 
 def test_a_paused_client_gets_no_worker_and_no_joined_rows(model_dir: Path) -> None:
     """Its request that was being worked on waits too: padded, its rows may take many times the memory."""
 
     async def main() -> None:
-        dispatcher = Dispatcher(settings_of(model_dir), lambda worker: None, lambda message: None)
-        tasks = TaskService(settings_of(model_dir), dispatcher)
+        served = served_model(model_dir)
+        dispatcher, tasks = served.dispatcher, TaskService()
+        dispatcher.supervisor.workers[0].info = {"dim": 8}
 
         def ask() -> asyncio.Task[Any]:
-            model = ModelInfo(8, None, [])
-            return asyncio.create_task(tasks.answer(b"slow", TaskRequest(), lambda: ["a b"], 9, model))
+            return asyncio.create_task(tasks.answer(served, b"slow", TaskRequest(), lambda: ["a b"], 9))
 
         async def queued() -> None:
             while not len(dispatcher.batcher):
@@ -59,6 +59,7 @@ def test_a_paused_client_gets_no_worker_and_no_joined_rows(model_dir: Path) -> N
         assert dispatcher.batcher.take() is not None
         second.cancel()
         tasks.close()
+        await served.stop()
 
     asyncio.run(main())
 

@@ -87,6 +87,7 @@ def test_frames_of_a_tag_reply(server: RunningServer, connect: Connect) -> None:
     number, header, body = json_answer(raw)
     assert number == 4
     assert header.pop("dtype").startswith("bert-ft: ")
+    assert header.pop("model") == raw.ask(b"SHOW_CONFIG")["model_fingerprint"]
     assert header == {"task": "tag", "shape": [0], "tokens": "", "truncated": []}
     score = pytest.approx(CERTAINTY**3)
     assert body[0] == [{"type": "name", "text": "c d d", "start": 2, "end": 7, "score": score}]

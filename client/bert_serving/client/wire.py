@@ -29,6 +29,8 @@ SHOW_CONFIG = b"SHOW_CONFIG"
 SHOW_STATUS = b"SHOW_STATUS"
 SHOW_STATE = b"SHOW_STATE"
 TERMINATION = b"TERMINATION"
+RELOAD = b"RELOAD"
+"""To a bert-ft server only: bert-as-service would take it for texts."""
 
 Buffer = bytes | bytearray | memoryview
 
@@ -109,8 +111,14 @@ def state_frames(identity: bytes, asked: int, request_id: int) -> list[bytes]:
     return request_frames(identity, SHOW_STATE, request_id, 0, {"request": asked})
 
 
-def array_header(dtype: str, shape: Sequence[int], tokens: list[list[str]] | str, truncated: Sequence[int]) -> bytes:
-    """Header of an encode reply; `truncated` lists the indices of the texts cut to max_seq_len."""
+def array_header(
+    dtype: str, shape: Sequence[int], tokens: list[list[str]] | str, truncated: Sequence[int], model: str = ""
+) -> bytes:
+    """Header of an encode reply; `truncated` lists the indices of the texts cut to max_seq_len.
+
+    Args:
+        model: fingerprint of the model that made the vectors.
+    """
     return _json(
         {
             "dtype": dtype,
@@ -118,11 +126,12 @@ def array_header(dtype: str, shape: Sequence[int], tokens: list[list[str]] | str
             "tokens": tokens,
             "task": "encode",
             "truncated": [int(index) for index in truncated],
+            "model": model,
         }
     )
 
 
-def json_header(task: str, truncated: Sequence[int]) -> bytes:
+def json_header(task: str, truncated: Sequence[int], model: str = "") -> bytes:
     """Header of a reply whose body is JSON; ``dtype`` makes the 1.10.0 client raise, as in `error_reply`."""
     return _json(
         {
@@ -131,6 +140,7 @@ def json_header(task: str, truncated: Sequence[int]) -> bytes:
             "shape": [0],
             "tokens": "",
             "truncated": [int(index) for index in truncated],
+            "model": model,
         }
     )
 

@@ -93,6 +93,9 @@ class _Lane:
             self.size -= len(run.sequences)
             self._drop(id(owner))
 
+    def owners(self) -> set[int]:
+        return set(self._runs)
+
     def take(self, max_sequences: int, max_tokens: int) -> list[Sequence]:
         """The next batch; empty if nothing waits."""
         client = next((one for one in self._clients if one not in self._paused), None)
@@ -176,6 +179,11 @@ class Batcher:
         """Forget what is left of a request that was answered with an error."""
         self._interactive.discard(owner)
         self._bulk.discard(owner)
+
+    def owners(self) -> set[int]:
+        """The ids of all requests of which something waits."""
+        again = {id(sequence.owner) for group in self._again for sequence in group.sequences}
+        return again | self._interactive.owners() | self._bulk.owners()
 
     def add_again(self, group: Group) -> None:
         """Queue a group that a worker did not finish; it is the next batch, as it is."""

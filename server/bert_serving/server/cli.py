@@ -76,30 +76,48 @@ start = LegacyCommand(
 )
 
 
-@click.command(
-    "bert-serving-terminate",
-    cls=LegacyCommand,
-    params=[
+def _options_of_a_command(timeout: int, meaning: str) -> list[click.Parameter]:
+    """Those of a command to a running server: where it is, how long to wait, keys."""
+    return [
         click.Option(["-ip"], default="localhost", metavar="ADDRESS", help="the server's machine"),
         click.Option(
             ["port", "-port", "-port_in", "-port_data"], type=PORT, required=True, metavar="PORT", help="its -port"
         ),
-        click.Option(
-            ["-timeout"], type=POSITIVE, default=5000, metavar="MILLISECONDS", help="longest wait for its end"
-        ),
+        click.Option(["-timeout"], type=POSITIVE, default=timeout, metavar="MILLISECONDS", help=meaning),
         AddedOption(
             ["-port_out"], type=PORT, metavar="PORT", show_default="-port + 1, then 5556", help="its -port_out"
         ),
         AddedOption(["-server_key"], metavar="FILE|KEY", help="for a server with keys: its public key"),
         AddedOption(["-client_keys"], metavar="FILE", help="for a server with keys: NAME.key_secret of a client of it"),
         _version_option(),
-    ],
+    ]
+
+
+@click.command(
+    "bert-serving-terminate", cls=LegacyCommand, params=_options_of_a_command(5000, "longest wait for its end")
 )
 def terminate(
     ip: str, port: int, timeout: int, port_out: int | None, server_key: str | None, client_keys: str | None
 ) -> None:
     """Stop a server; the exit status is 0 only if one was there and has stopped."""
-    from bert_serving.server.terminate import load_client_keys, terminate_server
+    from bert_serving.server.commands import load_client_keys, terminate_server
 
     terminate_server(ip, port, port_out, timeout / 1000, load_client_keys(server_key, client_keys))
     click.echo(f"the server at {ip}:{port} has stopped")
+
+
+@click.command(
+    "bert-serving-reload", cls=LegacyCommand, params=_options_of_a_command(600_000, "longest wait for the new model")
+)
+def reload(
+    ip: str, port: int, timeout: int, port_out: int | None, server_key: str | None, client_keys: str | None
+) -> None:
+    """Let a server serve what lies in its model directory now.
+
+    The new model is loaded beside the old one. When it is ready, new requests get it, and the old one goes when its
+    last request is answered. If it cannot be served the old one goes on. The exit status is 0 if the server serves what
+    lies there.
+    """
+    from bert_serving.server.commands import load_client_keys, reload_model
+
+    click.echo(reload_model(ip, port, port_out, timeout / 1000, load_client_keys(server_key, client_keys)))

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bert_serving.server.http_body import Bodies, BodyError
+from bert_serving.server.http_caller import CallerGoneError, while_connected
+from bert_serving.server.http_connections import IDLE_SECONDS, guarded
 from bert_serving.server.http_keys import HttpKeys
-from bert_serving.server.http_reply import Outgoing, Reply, answer_json, check_values, fault_response, json_response
-from bert_serving.server.json_size import count_values
+from bert_serving.server.http_reply import (
+    ROUTE_FAULTS,
+    Outgoing,
+    Reply,
+    answer_json,
+    check_values,
+    fault_response,
+    json_response,
+)
+from bert_serving.server.http_request import check_headers, parse_request
 from bert_serving.server.logs import Throttle, get_logger
-from bert_serving.server.requests import RequestError, TaskRequest, check_texts, too_many_texts
+from bert_serving.server.requests import RequestError, TaskRequest, too_many_texts
 from bert_serving.server.service import Service
 from bert_serving.server.settings import is_loopback
+from bert_serving.server.tasks import SMALL_REQUEST_BYTES
 
 from bert_ft.errors import BertFtError
 
@@ -31,14 +42,17 @@ STATUS_OF_CODE = {
     "no_head": 400,
     "overloaded": 503,
     "shutting_down": 503,
+    "server_failed": 503,
     "engine_failed": 500,
     "internal": 500,
 }
-MOST_JSON_VALUES = 5_000_000
-"""A value of two bytes takes sixty in memory."""
+DOOR = "http"
 _CLOSE_SECONDS = 5.0
+_BACKLOG = 2048
 _PEERS_FAULTS = "uvicorn.error"
 
+SMALL_AT_A_TIME = 16
+T = TypeVar("T")
 Answer = Callable[["Request"], Awaitable[Any]]
 
 
@@ -47,7 +61,8 @@ class HttpDoor:
 
     Args:
         cors: origin that browsers may call from, or ``*``.
-        max_connect: requests worked on at a time; further ones wait their turn.
+        max_connect: large requests worked on at a time; further ones wait their turn, small ones go ahead of them.
+        max_connections: open at a time; see :func:`bert_serving.server.http_connections.guarded`.
         keys: bearer keys, one of which every request but GET /health must have; None: no request needs one.
 
     Raises:
@@ -55,7 +70,14 @@ class HttpDoor:
     """
 
     def __init__(
-        self, host: str, port: int, cors: str, max_connect: int, service: Service, keys: HttpKeys | None = None
+        self,
+        host: str,
+        port: int,
+        cors: str,
+        max_connect: int,
+        service: Service,
+        keys: HttpKeys | None = None,
+        max_connections: int = 1024,
     ) -> None:
         try:
             import fastapi  # noqa: F401
@@ -73,7 +95,10 @@ class HttpDoor:
         self._bodies = Bodies()
         self._outgoing = Outgoing()
         self._turns = asyncio.Semaphore(max_connect)
-        self._waiting = 0
+        self._small_turns = asyncio.Semaphore(max(max_connect, SMALL_AT_A_TIME))
+        self._max_connections = max_connections
+        self._small = ThreadPoolExecutor(2, "http-small")
+        self._large = ThreadPoolExecutor(2, "http-large")
         self._socket: socket.socket | None = None
         self._server: Any = None
         self._running: asyncio.Task[None] | None = None
@@ -101,7 +126,19 @@ class HttpDoor:
     def start(self) -> None:
         """Take requests from now on."""
         assert self._socket is not None
-        config = self._uvicorn.Config(self._application(), log_config=None, access_log=False, lifespan="off")
+        from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+        config = self._uvicorn.Config(
+            self._application(),
+            http=guarded(AutoHTTPProtocol, self._max_connections),
+            ws="none",
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_keep_alive=IDLE_SECONDS,
+            # the loop accepts so many before it looks at the first
+            backlog=max(1, min(128, self._max_connections // 2)),
+        )
 
         class Server(self._uvicorn.Server):  # type: ignore[name-defined]
             @contextlib.contextmanager
@@ -109,19 +146,19 @@ class HttpDoor:
                 """Signals are the whole server's business."""
                 yield
 
+            async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+                await super().startup(sockets)
+                for one in sockets or ():
+                    one.listen(_BACKLOG)  # more may wait outside
+
         logging.getLogger(_PEERS_FAULTS).addFilter(self._rarely)
         self._server = Server(config)
         self._running = asyncio.get_running_loop().create_task(self._server.serve(sockets=[self._socket]))
         self._logger.info("HTTP requests at port %d of %s", self._port, self._host)
 
-    @property
-    def waiting(self) -> int:
-        """Whole requests received and not answered."""
-        return self._waiting
-
     async def idle(self) -> None:
         """Wait until every request has its answer."""
-        while self._waiting:
+        while self._service.waiting.of(DOOR):
             await asyncio.sleep(0.02)
 
     async def close(self) -> None:
@@ -132,6 +169,8 @@ class HttpDoor:
             with contextlib.suppress(asyncio.TimeoutError, asyncio.CancelledError):
                 await asyncio.wait_for(self._running, _CLOSE_SECONDS)
         logging.getLogger(_PEERS_FAULTS).removeFilter(self._rarely)
+        for pool in (self._small, self._large):
+            pool.shutdown(wait=False, cancel_futures=True)
         if self._socket is not None:
             self._socket.close()
 
@@ -143,7 +182,7 @@ class HttpDoor:
         from fastapi import FastAPI
         from fastapi.middleware.cors import CORSMiddleware
 
-        application = FastAPI(title="bert-ft", openapi_url=None)
+        application = FastAPI(title="bert-ft", openapi_url=None, exception_handlers=ROUTE_FAULTS)
         application.add_middleware(CORSMiddleware, allow_origins=[self._cors], allow_methods=["*"], allow_headers=["*"])
         for task in ("encode", "tag", "classify"):
             application.add_route(f"/{task}", self._guarded(self._keyed(partial(self._post, task))), methods=["POST"])
@@ -188,7 +227,7 @@ class HttpDoor:
                 if isinstance(error, BodyError):
                     refusal.headers["Connection"] = "close"
                 return refusal
-            except ClientDisconnect:
+            except (ClientDisconnect, CallerGoneError):
                 return fault_response("the caller is gone", 400, "bad_request")
             except BertFtError as error:
                 return fault_response(str(error), 400, "bad_request")
@@ -200,24 +239,30 @@ class HttpDoor:
 
     async def _post(self, task: str, request: Request) -> Response | Reply:
         self._check_room()
+        check_headers(request)
         async with self._bodies.receive(request) as body:  # before the turn: who sends slowly keeps nobody waiting
             self._check_room()
-            self._waiting += 1
-            try:
-                async with self._turns:
-                    return await self._work(task, request, body)
-            finally:
-                self._waiting -= 1
+            with self._service.waiting.one(DOOR):
+                return await while_connected(request, self._work(task, request, body))
 
     def _check_room(self) -> None:
-        if self._service.stopping:
-            raise RequestError("shutting_down", "the server is shutting down")
-        if self._waiting >= self._service.max_queue:
-            raise RequestError("overloaded", f"{self._waiting} HTTP requests wait already; ask again later")
+        self._service.check_open()
+        self._service.waiting.check()
 
     async def _work(self, task: str, request: Request, body: bytes) -> Reply:
+        if len(body) > SMALL_REQUEST_BYTES:
+            async with self._turns:
+                wanted = await self._in(self._large, parse_request, body)
+                return await self._answer(task, request, wanted, len(body))
+        async with self._small_turns:
+            wanted = await self._in(self._small, parse_request, body)
+            if len(wanted["texts"]) <= self._service.priority_batch_size:
+                return await self._answer(task, request, wanted, len(body))
+        async with self._turns:
+            return await self._answer(task, request, wanted, len(body))
+
+    async def _answer(self, task: str, request: Request, wanted: dict[str, Any], size: int) -> Reply:
         client = f"http:{request.client.host if request.client else ''}".encode()
-        wanted = await asyncio.to_thread(_parse, body)
         texts = wanted["texts"]
         if len(texts) > self._service.max_request_texts:
             raise RequestError("too_large", too_many_texts(self._service.max_request_texts))
@@ -225,8 +270,12 @@ class HttpDoor:
         asked = TaskRequest.read({"task": task, "output": wanted.get("output", "entities")})
         if task == "encode":
             check_values(len(texts) * (self._service.config(client, False)["dim"] or 1))
-        result = await self._service.answer(client, asked, lambda: texts, len(body))
-        return self._outgoing.reply(await asyncio.to_thread(answer_json, wanted["id"], result))
+        result = await self._service.answer(client, asked, lambda: texts, size)
+        pool = self._small if len(texts) <= self._service.priority_batch_size else self._large
+        return self._outgoing.reply(await self._in(pool, answer_json, wanted["id"], result))
+
+    async def _in(self, pool: ThreadPoolExecutor, function: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
 
     async def _server_status(self, request: Request) -> Response:
         client = request.client.host.encode() if request.client else b"http"
@@ -234,32 +283,10 @@ class HttpDoor:
         return json_response(200, {**self._service.status(client, self._trusts(request)), "status": 200})
 
     async def _client_status(self, request: Request) -> Response:
-        address = {"http_port": self._port, "num_pending_request": self._waiting, "server_ip": self._host}
+        pending = self._service.waiting.of(DOOR)
+        address = {"http_port": self._port, "num_pending_request": pending, "server_ip": self._host}
         return json_response(200, {**address, "status": 200})
 
     async def _health(self, request: Request) -> Response:
-        ready = self._service.ready and not self._service.stopping
+        ready = self._service.ready
         return json_response(200 if ready else 503, {"ready": ready, "status": 200 if ready else 503})
-
-
-def _parse(body: bytes) -> dict[str, Any]:
-    if count_values(body) > MOST_JSON_VALUES:
-        raise RequestError("too_large", f"a request holds at most {MOST_JSON_VALUES} JSON values; send it in parts")
-    try:
-        wanted = json.loads(body.decode("utf-8"))
-    except (ValueError, RecursionError):
-        raise RequestError("bad_request", "Not a JSON.") from None
-    if not isinstance(wanted, dict):
-        raise RequestError("bad_request", 'the body must be an object such as {"id": 1, "texts": ["a text"]}')
-    for key in ("id", "texts"):
-        if key not in wanted:
-            raise RequestError("bad_request", f'the body has no "{key}"; send {{"id": 1, "texts": ["a text"]}}')
-    texts = wanted["texts"]
-    if not isinstance(texts, list):
-        raise RequestError("bad_request", '"texts" must be a list of strings, or a list of lists of tokens')
-    check_texts(texts)
-    tokenised = wanted.get("is_tokenized")
-    if tokenised is not None and tokenised is not isinstance(texts[0], list):
-        expected = "lists of tokens" if tokenised else "strings"
-        raise RequestError("bad_request", f'"is_tokenized" is {json.dumps(tokenised)}, so "texts" must hold {expected}')
-    return wanted

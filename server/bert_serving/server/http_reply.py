@@ -11,7 +11,7 @@ from bert_serving.server.jobs import EncodeResult, JsonResult
 from bert_serving.server.requests import RequestError
 
 if TYPE_CHECKING:
-    from fastapi import Response
+    from fastapi import Request, Response
 
 MOST_VALUES = 1 << 24
 """Numbers of one answer: written out, and twice, one takes some 40 bytes."""
@@ -80,7 +80,7 @@ def answer_json(request_id: Any, result: EncodeResult | JsonResult) -> bytes:
     Raises:
         RequestError: the answer would be too large.
     """
-    answer = {"id": request_id, "status": 200, "truncated": result.truncated}
+    answer = {"id": request_id, "status": 200, "truncated": result.truncated, "model": result.model}
     if isinstance(result, JsonResult):
         return _joined(answer, [("result", result.body)])
     check_values(result.vectors.size)
@@ -112,3 +112,21 @@ def _json(value: dict[str, Any]) -> bytes:
         return json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:  # lone surrogates exist only in escaped form
         return json.dumps(value).encode("ascii")
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    path = request.url.path[:100]
+    message = f"there is no {path}; POST /encode, /tag or /classify, GET /status/server, /status/client or /health"
+    return fault_response(message, 404, "not_found")
+
+
+async def _wrong_method(request: Request, error: Exception) -> Response:
+    allowed = (getattr(error, "headers", None) or {}).get("Allow", "another method")
+    path = request.url.path[:100]
+    response = fault_response(f"{path} takes {allowed}, not {request.method}", 405, "method_not_allowed")
+    response.headers["Allow"] = allowed
+    return response
+
+
+ROUTE_FAULTS: Any = {404: _no_route, 405: _wrong_method}
+"""What FastAPI is given for its own refusals."""

@@ -22,6 +22,8 @@ from bert_ft.text.packing import InputFeatures
 from bert_ft.text.windows import WindowedText, merge_spans
 
 MAX_REPLY_BYTES = 2 << 30
+_BYTES_OF_A_SCORE = 22
+"""Digits, a colon and a comma."""
 
 
 class EncodeResult(NamedTuple):
@@ -31,11 +33,13 @@ class EncodeResult(NamedTuple):
         vectors: [N, D], or [N, T, D] with pooling strategy NONE; float32 or float16.
         tokens: word pieces of each text with special tokens, or None if the server does not show them.
         truncated: indices of the texts that were cut.
+        model: the fingerprint of the model that made it.
     """
 
     vectors: np.ndarray
     tokens: list[list[str]] | None
     truncated: list[int]
+    model: str = ""
 
 
 class JsonResult(NamedTuple):
@@ -44,11 +48,13 @@ class JsonResult(NamedTuple):
     Attributes:
         body: JSON, a list with one element a text.
         truncated: indices of the texts that were cut.
+        model: the fingerprint of the model that made it.
     """
 
     task: str
     body: bytes
     truncated: list[int]
+    model: str = ""
 
 
 class Job(ABC):
@@ -56,6 +62,7 @@ class Job(ABC):
 
     Attributes:
         done: answered, or answered with an error; its sequences need no worker any more.
+        outstanding: sequences that were handed on and have not come back.
         finished: resolves when everything is there; raises :class:`RequestError` if it cannot be had.
         result_is_quick: whether ``result`` may be called on the loop.
     """
@@ -67,6 +74,7 @@ class Job(ABC):
         self.done = False
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.truncated: list[int] = []
+        self.outstanding = 0
         self._missing = count
 
     @abstractmethod
@@ -82,10 +90,12 @@ class Job(ABC):
         if self.done:
             return
         self._store(indices, result, places)
+        self.outstanding -= len(indices)
         self._missing -= len(indices)
         if not self._missing:
             self.done = True
-            self.finished.set_result(None)
+            if not self.finished.done():
+                self.finished.set_result(None)
 
     def give_up(self, error: RequestError | None) -> None:
         """Take no more; whoever awaits ``finished`` gets the error."""
@@ -174,16 +184,19 @@ class ClassifyJob(_OneSequenceJob):
 
     def __init__(self, count: int, labels: list[str]) -> None:
         super().__init__(count)
+        size = sum(len(json_bytes(label)) + _BYTES_OF_A_SCORE for label in labels)
+        _check_size(count * size, "the scores of all labels")
         self._labels = labels
         self._rows = np.empty((count, len(labels)), np.float64)
 
     def result(self) -> JsonResult:
-        best = self._rows.argmax(axis=1).tolist()
-        found = [
-            {"label": self._labels[at], "score": row[at], "scores": dict(zip(self._labels, row, strict=True))}
-            for at, row in zip(best, self._rows.tolist(), strict=True)
-        ]
-        return JsonResult("classify", json_bytes(found), self.truncated)
+        """Row by row: with many labels all rows as Python objects would take ten times the memory of their JSON."""
+        found = []
+        for row in self._rows:
+            scores = dict(zip(self._labels, row.tolist(), strict=True))
+            best = self._labels[row.argmax()]
+            found.append(json_bytes({"label": best, "score": scores[best], "scores": scores}))
+        return JsonResult("classify", b"[" + b",".join(found) + b"]", self.truncated)
 
     def _store(self, indices: list[int], result: BatchResult, places: list[int]) -> None:
         self._rows[indices] = result.probabilities(places)

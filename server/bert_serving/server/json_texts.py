@@ -32,7 +32,7 @@ def parse_texts(payload: bytes, count: int) -> Texts:
         RequestError: bad_request or too_large, with what is wrong and where.
     """
     try:
-        text = payload.decode("utf-8")
+        text = payload.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise RequestError("bad_request", f"the texts are not valid UTF-8 (byte {error.start})") from None
     try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 import time
+from typing import Any
 
 _ROOT = "bert_serving"
 
@@ -53,3 +55,19 @@ class Throttle:
             self.suppressed += 1
             return False
         return True
+
+
+class LoopFaults:
+    """What an event loop does about exceptions that nobody catches: one line a second, however many there are."""
+
+    def __init__(self) -> None:
+        self._may_log = Throttle(1)
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not self._may_log():
+            return
+        error = context.get("exception")
+        if isinstance(error, OSError):
+            get_logger("VENTILATOR").warning("%s: %s", context["message"], error.strerror or error)
+        else:
+            get_logger("VENTILATOR").error("%s", context["message"], exc_info=error)

@@ -10,6 +10,7 @@ import click
 from bert_ft.choice import AUTO
 from bert_ft.command import AddedOption
 from bert_ft.errors import BertFtError
+from bert_ft.model.fingerprint import ModelPlace
 from bert_ft.model.strategy import PoolingStrategy
 
 PUBLIC_ENGINES = (AUTO, "tensorflow", "openvino")
@@ -73,6 +74,10 @@ class ServerOptions:
     calibration_texts: str | None = None
     engine: str = AUTO
     engine_option: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> ModelPlace:
+        return ModelPlace(self.model_dir, self.ckpt_name, self.config_name, self.tuned_model_dir)
 
     @classmethod
     def from_object(cls, source: Any) -> ServerOptions:

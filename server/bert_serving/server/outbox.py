@@ -111,6 +111,10 @@ class Outbox:
         while self._in_all > MOST_BYTES_IN_ALL:
             self._drop_oldest(next(iter(self._backlogs)))
 
+    def is_heard(self, identity: bytes) -> bool:
+        """Whether a reader of this identity is there."""
+        return identity in self._readers
+
     def subscribe(self, identity: bytes) -> None:
         """A reader of this identity has come."""
         self._readers[identity] += 1

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
-import resource
 import signal
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from bert_serving.server.curve import load_curve_keys
-from bert_serving.server.dispatcher import Dispatcher
+from bert_serving.server.descriptors import Spare, connections_of_a_door, raise_limit
 from bert_serving.server.http_door import HttpDoor
 from bert_serving.server.http_keys import load_http_keys
 from bert_serving.server.jobs import EncodeResult, JsonResult
-from bert_serving.server.logs import get_logger, start_logging
+from bert_serving.server.logs import LoopFaults, get_logger, start_logging
+from bert_serving.server.models import Models, first
 from bert_serving.server.options import ServerOptions
-from bert_serving.server.requests import TaskRequest, Texts
-from bert_serving.server.settings import resolve
+from bert_serving.server.requests import RequestError, TaskRequest, Texts
 from bert_serving.server.statistic import Statistic
 from bert_serving.server.status import Status, for_strangers
-from bert_serving.server.supervisor import Worker
 from bert_serving.server.tasks import TaskService
+from bert_serving.server.waiting import Waiting
 from bert_serving.server.zmq_door import ZmqDoor
 
 from bert_ft.errors import BertFtError
-
-MOST_DESCRIPTORS = 65536
 
 
 class Server:
@@ -43,25 +42,34 @@ class Server:
     def __init__(self, options: ServerOptions, on_ready: Callable[[], None] | None = None) -> None:
         start_logging(options.verbose)
         self._logger = get_logger("VENTILATOR")
-        self._settings = resolve(options)
+        self._given = options
+        self._spare = Spare()
+        self._models = Models(options, self._spare, self._on_fatal)
+        self._options = options = self._models.current.settings.options
         self.statistic = Statistic()
-        self.max_queue = options.max_queue
+        self.waiting = Waiting(options.max_queue)
         self.max_request_texts = options.max_request_texts
+        self.priority_batch_size = options.priority_batch_size
         self._on_ready = on_ready
-        self._dispatcher = Dispatcher(self._settings, self._on_worker_ready, self._on_fatal)
-        self._status = Status(self._settings, self._dispatcher.supervisor)
-        self._tasks = TaskService(self._settings, self._dispatcher)
+        self._status = Status()
+        self._tasks = TaskService()
         self._ready = asyncio.Event()
         self._stop = asyncio.Event()
         self._stop_now = asyncio.Event()
         self._fatal: str | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        options = self._settings.options
+        self._reloads: set[asyncio.Task[None]] = set()
         curve, http_keys = load_curve_keys(options), load_http_keys(options)
-        self._warnings = [*self._settings.warnings, *(curve.warnings if curve else ())]
-        self._door = ZmqDoor(options.host, options.port, options.port_out, options.allow_remote_terminate, self, curve)
+        self._warnings = [*self._models.current.settings.warnings, *(curve.warnings if curve else ())]
+        connections = connections_of_a_door(options.num_worker, 3 if options.http_port else 2)
+        self._door = ZmqDoor(
+            options.host, options.port, options.port_out, options.allow_remote_terminate, self, curve,
+            connections, self._spare,
+        )  # fmt: skip
         self._http = (
-            HttpDoor(options.host, options.http_port, options.cors, options.http_max_connect, self, http_keys)
+            HttpDoor(
+                options.host, options.http_port, options.cors, options.http_max_connect, self, http_keys, connections
+            )
             if options.http_port
             else None
         )
@@ -73,16 +81,19 @@ class Server:
         """Serve until stopped.
 
         Args:
-            handle_signals: SIGTERM and SIGINT stop the server, a second one at once; main thread only.
+            handle_signals: SIGTERM and SIGINT stop the server, a second one at once; SIGHUP makes it serve what lies in
+                the model directory then; main thread only.
 
         Raises:
             BertFtError: the workers could not be started.
         """
         self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(LoopFaults())
         if handle_signals:
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._loop.add_signal_handler(number, self._on_signal, signal.Signals(number).name)
-        for note in self._settings.notes:
+            self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+        for note in self._models.current.settings.notes:
             self._logger.info(note)
         for warning in self._warnings:
             self._logger.warning(warning)
@@ -90,18 +101,19 @@ class Server:
             self._door.start()
             if self._http:
                 self._http.start()
-            self._dispatcher.supervisor.start()
-            await _first(self._ready, self._stop)
+            self._models.current.start()
+            await first(self._models.current.ready, self._stop)
             if not self._stop.is_set():
                 self._begin()
                 await self._stop.wait()
                 await self._drain()
         finally:
+            await self._models.close()
             self._door.close()
             if self._http:
                 await self._http.close()
             self._tasks.close()
-            self._dispatcher.supervisor.stop()
+            self._spare.close()
         if self._fatal:
             raise BertFtError(self._fatal)
         self._logger.info("stopped")
@@ -111,43 +123,68 @@ class Server:
         if self._loop and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self.stop, "closed")
 
-    @property
-    def stopping(self) -> bool:
-        return self._stop.is_set()
-
     def stop(self, reason: str) -> None:
         if not self._stop.is_set():
             self._logger.info("shutting down: %s", reason)
             self._stop.set()
 
+    def check_open(self) -> None:
+        if self._fatal is not None:
+            raise RequestError("server_failed", f"the server ends: {self._fatal}")
+        if self._stop.is_set():
+            raise RequestError("shutting_down", "the server is shutting down")
+
     async def answer(
         self, client: bytes, request: TaskRequest, load: Callable[[], Texts], size: int
     ) -> EncodeResult | JsonResult:
         await self._ready.wait()
-        return await self._tasks.answer(client, request, load, size, self._status.model())
+        return await self._tasks.answer(self._models.current, client, request, load, size)
 
     def pause(self, client: bytes, wanted: bool) -> None:
-        self._dispatcher.pause(client, wanted)
+        self._models.pause(client, wanted)
+
+    async def reload(self, why: str) -> dict[str, Any]:
+        if not self._ready.is_set():
+            raise RequestError("bad_request", "the server is still starting; reload when it is ready")
+        before = self._models.current.fingerprint
+        self._logger.info("reload: %s", why)
+        try:
+            now = await self._models.reload(self._stop)
+        except BertFtError as error:
+            self._logger.error("reload: %s; model %s goes on", error, before)
+            raise RequestError("bad_request", f"{error}; model {before} goes on") from None
+        changed = now.fingerprint != before
+        if changed:
+            self._status.model_since = datetime.now()
+        else:
+            self._logger.info("reload: model %s is the one that lies there: nothing to do", before)
+        return {"reloaded": changed, "model_fingerprint": now.fingerprint, "before": before}
 
     @property
     def ready(self) -> bool:
-        return self._ready.is_set()
+        return self._ready.is_set() and not self._stop.is_set()
 
     def config(self, client: bytes, trusted: bool) -> dict[str, Any]:
-        config = {**self._status.config(client), "ready": self.ready}
+        config = {**self._status.config(self._models.current, client), "ready": self._ready.is_set()}
         return config if trusted else for_strangers(config)
 
     def status(self, client: bytes, trusted: bool) -> dict[str, Any]:
+        queue = {
+            "waiting_requests": len(self.waiting),
+            "waiting_zmq_requests": self.waiting.of("zmq"),
+            "waiting_http_requests": self.waiting.of("http"),
+        }
         status = {
             **self.config(client, trusted),
             "statistic": self.statistic.report(),
-            "queue": {**self._dispatcher.status(), **self._door.status()},
+            "queue": {**queue, **self._models.status(), **self._door.status()},
         }
-        return {**status, "workers": self._status.workers()} if trusted else status
+        return {**status, "workers": self._status.workers(self._models.current)} if trusted else status
 
     def _begin(self) -> None:
         _collect_less_often()
-        options = self._settings.options
+        self._ready.set()
+        options = self._options
         self._logger.info("requests at port %d, results at port %d of %s", options.port, options.port_out, options.host)
         self._logger.info("all set, ready to serve request!")
         if self._on_ready:
@@ -161,26 +198,30 @@ class Server:
         idle = asyncio.gather(*(door.idle() for door in doors))
         now = asyncio.ensure_future(self._stop_now.wait())
         _, pending = await asyncio.wait(
-            (idle, now), timeout=self._settings.options.drain_timeout, return_when=asyncio.FIRST_COMPLETED
+            (idle, now), timeout=self._options.drain_timeout, return_when=asyncio.FIRST_COMPLETED
         )
         if not idle.done():
-            self._logger.warning("%d requests are given up", sum(door.waiting for door in doors))
+            self._logger.warning("%d requests are given up", len(self.waiting))
         for task in pending:
             task.cancel()
-
-    def _on_worker_ready(self, worker: Worker) -> None:
-        workers = self._dispatcher.supervisor.workers
-        if all(one.info for one in workers):
-            self._ready.set()
 
     def _on_fatal(self, message: str) -> None:
         self._fatal = self._fatal or message
         self.stop(message)
 
     def _on_signal(self, name: str) -> None:
-        if self.stopping:
+        if self._stop.is_set():
             self._stop_now.set()
         self.stop(name)
+
+    def _on_hangup(self) -> None:
+        async def reload() -> None:
+            with contextlib.suppress(RequestError):  # the log has it
+                await self.reload("SIGHUP")
+
+        task = asyncio.get_running_loop().create_task(reload())
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
 
 
 def run_server(options: ServerOptions) -> None:
@@ -189,7 +230,7 @@ def run_server(options: ServerOptions) -> None:
     Raises:
         BertFtError: something the user can mend.
     """
-    _allow_many_connections()
+    raise_limit()
     asyncio.run(Server(options).run(handle_signals=True))
 
 
@@ -198,18 +239,3 @@ def _collect_less_often() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
-
-
-async def _first(*events: asyncio.Event) -> None:
-    tasks = [asyncio.ensure_future(event.wait()) for event in events]
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
-        task.cancel()
-
-
-def _allow_many_connections() -> None:
-    """Every client takes two descriptors; the usual limit of 1024 is made for programs that use select()."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

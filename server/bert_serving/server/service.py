@@ -8,23 +8,28 @@ from typing import Any, Protocol
 from bert_serving.server.jobs import EncodeResult, JsonResult
 from bert_serving.server.requests import TaskRequest, Texts
 from bert_serving.server.statistic import Statistic
+from bert_serving.server.waiting import Waiting
 
 
 class Service(Protocol):
     """The server as a door sees it.
 
     Attributes:
-        max_queue: unanswered requests from which on new ones are refused.
+        waiting: unanswered requests of all doors.
         max_request_texts: most texts of one request.
+        priority_batch_size: texts up to which a request goes ahead of larger ones.
     """
 
     statistic: Statistic
-    max_queue: int
+    waiting: Waiting
     max_request_texts: int
+    priority_batch_size: int
 
-    @property
-    def stopping(self) -> bool:
-        """Whether new requests are refused."""
+    def check_open(self) -> None:
+        """
+        Raises:
+            RequestError: shutting_down or server_failed: new requests are refused.
+        """
         ...
 
     async def answer(
@@ -35,7 +40,7 @@ class Service(Protocol):
 
     @property
     def ready(self) -> bool:
-        """Whether every worker has been ready."""
+        """Whether every worker has been ready, and the server is not stopping."""
         ...
 
     def config(self, client: bytes, trusted: bool) -> dict[str, Any]:
@@ -48,6 +53,17 @@ class Service(Protocol):
 
     def pause(self, client: bytes, wanted: bool) -> None:
         """Work on no more requests of a client that does not read its answers, or do so again."""
+        ...
+
+    async def reload(self, why: str) -> dict[str, Any]:
+        """Serve what lies in the model directory now.
+
+        Returns:
+            the fingerprint now and before, and whether they differ.
+
+        Raises:
+            RequestError: it cannot be served; the model served before goes on.
+        """
         ...
 
     def stop(self, reason: str) -> None:

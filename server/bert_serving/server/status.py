@@ -7,9 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import zmq
-from bert_serving.server.model_info import ModelInfo
-from bert_serving.server.settings import Settings
-from bert_serving.server.supervisor import Supervisor
+from bert_serving.server.served_model import ServedModel
 
 from bert_ft import __version__
 
@@ -20,7 +18,7 @@ LEGACY_VERSION = "1.10.0"
 _FOR_STRANGERS = (
     "client", "server_version", "ready", "dim", "tasks", "max_seq_len", "show_tokens_to_client", "do_lower_case",
     "pooling_layer", "pooling_strategy", "mask_cls_sep", "no_special_token", "no_position_embeddings",
-    "fixed_embed_length", "fp16", "num_labels", "port", "port_out", "max_request_texts",
+    "fixed_embed_length", "fp16", "num_labels", "port", "port_out", "max_request_texts", "model_fingerprint",
 )  # fmt: skip
 
 
@@ -35,24 +33,24 @@ def for_strangers(config: dict[str, Any]) -> dict[str, Any]:
 class Status:
     """Describes a running server."""
 
-    def __init__(self, settings: Settings, supervisor: Supervisor) -> None:
-        self._settings = settings
-        self._workers = supervisor.workers
+    def __init__(self) -> None:
         self._start = datetime.now()
+        self.model_since = self._start
 
-    def config(self, client: bytes) -> dict[str, Any]:
+    def config(self, served: ServedModel, client: bytes) -> dict[str, Any]:
         """The answer to SHOW_CONFIG; keys about sockets inside the server have their old names and no content."""
-        options = self._settings.options
-        info = next((worker.info for worker in self._workers if worker.info), {})
+        options = served.settings.options
+        workers = served.dispatcher.supervisor.workers
+        info = next((worker.info for worker in workers if worker.info), {})
         return {
             "client": client.decode("utf-8", "backslashreplace"),
-            "num_process": len(self._workers) + 1,
+            "num_process": len(workers) + 1,
             "ventilator -> worker": [],
             "worker -> sink": "",
             "ventilator <-> sink": "",
             "server_current_time": str(datetime.now()),
             "num_concurrent_socket": max(8, 2 * options.num_worker),
-            **self._settings.public(),
+            **served.settings.public(),
             "tensorflow_version": str(info.get("tensorflow_version", "")).split("."),
             "python_version": platform.python_version(),
             "server_version": LEGACY_VERSION,
@@ -61,18 +59,12 @@ class Status:
             "server_start_time": str(self._start),
             "bert_ft_version": __version__,
             "dim": info.get("dim"),
-            "tasks": self.model().tasks,
+            "tasks": served.info().tasks,
+            "model_fingerprint": served.fingerprint,
+            "model_since": str(self.model_since),
         }
 
-    def model(self) -> ModelInfo:
-        """What the workers say of the model; before one is ready, what bert_ft.json says."""
-        for worker in self._workers:
-            if worker.info:
-                return ModelInfo.from_engine(worker.info)
-        metadata = self._settings.directory.metadata
-        return ModelInfo(0, metadata.head, metadata.labels) if metadata else ModelInfo(0, None, [])
-
-    def workers(self) -> list[dict[str, Any]]:
+    def workers(self, served: ServedModel) -> list[dict[str, Any]]:
         """State and counts of each worker, for SHOW_STATUS."""
         return [
             {
@@ -82,5 +74,5 @@ class Status:
                 "batches": worker.batches,
                 "sequences": worker.sequences,
             }
-            for worker in self._workers
+            for worker in served.dispatcher.supervisor.workers
         ]

@@ -1,39 +1,33 @@
-"""Worker processes: started, watched, replaced. Everything but the two threads of a worker runs on the loop."""
+"""Worker processes: started, watched, replaced. Everything here runs on the loop."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import queue
-import signal
-import socket
 import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
-from bert_serving.server.batch_message import batch_message
 from bert_serving.server.batcher import Group
-from bert_serving.server.channel import Channel
+from bert_serving.server.descriptors import Spare
 from bert_serving.server.logs import get_logger
 from bert_serving.server.settings import Settings
+from bert_serving.server.worker_process import WorkerProcess, describe_exit, worker_devices, worker_environment
 
-from bert_ft.processor import gpu_count
+from bert_ft.model.fingerprint import HeldFiles
 
 STARTS_BEFORE_GIVING_UP = 4
 LONGEST_PAUSE = 10.0
 """Seconds between two starts of a worker that keeps dying before it is ready."""
-SMALL_BATCH_PIECES = 1024
-"""Batches up to this size are sent by the loop itself: handing one to a thread takes longer than sending it."""
+PAUSE_BESIDE_OTHERS = 60.0
+"""The same while others do its work."""
 _EXIT_GRACE = 3.0
 
 
 class WorkerListener(Protocol):
-    """Who is told what becomes of the workers; always on the loop."""
+    """Who is told what becomes of the workers; always on the loop. Nothing of it raises."""
 
     def on_ready(self, worker: Worker) -> None: ...
 
@@ -46,99 +40,38 @@ class WorkerListener(Protocol):
     def on_fatal(self, message: str) -> None: ...
 
 
-class _Process:
-    """One life of a worker: the process, its channel, and threads that send, receive and wait for its end."""
-
-    def __init__(self, hello: dict[str, Any], environment: dict[str, str], mask_special: bool) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            # A session of its own: the terminal's Ctrl-C is the server's business.
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "bert_serving.server.worker", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                env=environment,
-                start_new_session=True,
-            )
-        self._socket = ours
-        self._channel = Channel(ours)
-        self._hello = hello
-        self._mask_special = mask_special
-        self._batches: queue.SimpleQueue[Group | None] = queue.SimpleQueue()
-
-    def watch(
-        self, on_message: Callable[[dict[str, Any], list[np.ndarray]], None], on_exit: Callable[[int], None]
-    ) -> None:
-        for target in (self._send, lambda: self._receive(on_message), lambda: on_exit(self.process.wait())):
-            threading.Thread(target=target, daemon=True).start()
-
-    def run(self, group: Group) -> None:
-        """Send a batch; only to an idle worker, whose socket takes a small one at once."""
-        if sum(sequence.length for sequence in group.sequences) <= SMALL_BATCH_PIECES:
-            with self._faults():
-                self._channel.send(*batch_message(group, self._mask_special))
-        else:
-            self._batches.put(group)
-
-    def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
-
-    def hang_up(self) -> None:
-        """Close the channel: the worker ends by itself."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-        self._batches.put(None)
-
-    def _send(self) -> None:
-        with self._faults():
-            self._channel.send(self._hello)
-            while (group := self._batches.get()) is not None:
-                self._channel.send(*batch_message(group, self._mask_special))
-
-    def _receive(self, on_message: Callable[[dict[str, Any], list[np.ndarray]], None]) -> None:
-        with self._faults():
-            while True:
-                on_message(*self._channel.receive())
-
-    @contextlib.contextmanager
-    def _faults(self) -> Iterator[None]:
-        try:
-            yield
-        except (EOFError, OSError):
-            pass  # the thread that waits sees the exit and says why
-        except Exception:
-            get_logger("VENTILATOR").exception("the channel to process %d is broken", self.process.pid)
-            self.kill()
-
-
 class Worker:
     """One place for a worker process; a dead process is followed by another.
 
     Attributes:
-        state: "starting", "idle", "busy", "pausing" (before the next start) or "stopped".
+        state: "starting", "idle", "busy", "pausing" (before the next start), "refused" (another model lies where the
+            one served was) or "stopped".
+        group: the batch it has.
         restarts: processes after the first.
         seconds: how long the last batch took.
     """
 
-    def __init__(self, number: int, settings: Settings, device: int | None, listener: WorkerListener) -> None:
+    def __init__(self, number: int, device: int | None, supervisor: Supervisor) -> None:
         self.number = number
         self.state = "stopped"
         self.restarts = 0
         self.batches = 0
         self.sequences = 0
         self.seconds = 0.0
-        self._began = 0.0
         self.info: dict[str, Any] = {}
-        self._settings = settings
+        self.group: Group | None = None
+        self._began = 0.0
+        self._settings = supervisor.settings
         self._device = device
-        self._listener = listener
+        self._supervisor = supervisor
+        self._listener = supervisor.listener
         self._logger = get_logger("VENTILATOR")
-        self._group: Group | None = None
-        self._life: _Process | None = None
+        self._life: WorkerProcess | None = None
         self._failures = 0
+        self._slow_starts = 0
+        self._unstartable_since: float | None = None
         self._reason = ""
+        self._is_engines_reason = False
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -147,33 +80,42 @@ class Worker:
 
     def start(self) -> None:
         options = self._settings.options
+        where = self._supervisor.files.where()
+        if where is None:
+            self._refuse()
+            return
+        held = self._supervisor.files.descriptors if where == "held" else {}
         hello = {
             "worker": self.number,
             "engine": options.engine,
             "options": self._settings.engine_options(self._device).to_json(),
             "verbose": options.verbose,
+            "fingerprint": self._supervisor.files.fingerprint,
+            "held": held,
         }
         loop = asyncio.get_running_loop()
-        self.state, self._reason = "starting", ""
+        self.state, self._reason, self._is_engines_reason = "starting", "", False
         try:
-            life = _Process(hello, worker_environment(self._device), options.mask_cls_sep)
+            with self._supervisor.spare.lend():
+                environment = worker_environment(self._device)
+                life = WorkerProcess(hello, environment, options.mask_cls_sep, held.values())
         except OSError as error:
-            self._start_again(f"no process could be started ({error})")
+            self._cannot_start(error)
             return
-        self._life = life
-        self._set_timer(options.worker_timeout, self._on_timeout)
+        self._life, self._unstartable_since = life, None
+        self._set_timer(self._start_limit(), self._on_timeout)
         life.watch(
-            lambda header, arrays: _call(loop, self._on_message, life, header, arrays),
-            lambda code: _call(loop, self._on_exit, life, code),
+            lambda header, arrays: _call(loop, self._safely, self._on_message, life, header, arrays),
+            lambda code: _call(loop, self._safely, self._on_exit, life, code),
         )
 
     def run(self, group: Group) -> None:
         """Give an idle worker a batch."""
         assert self._life is not None
-        self._group, self.state = group, "busy"
         self._began = time.monotonic()
-        self._set_timer(self._settings.options.worker_timeout, self._on_timeout)
         self._life.run(group)
+        self.group, self.state = group, "busy"
+        self._set_timer(self._settings.options.worker_timeout, self._on_timeout)
 
     def stop(self) -> None:
         """Let the process end; nothing is reported any more."""
@@ -192,39 +134,51 @@ class Worker:
             self._life.kill()
             self._life.process.wait()
 
-    def _on_message(self, life: _Process, header: dict[str, Any], arrays: list[np.ndarray]) -> None:
+    def _on_message(self, life: WorkerProcess, header: dict[str, Any], arrays: list[np.ndarray]) -> None:
         if life is not self._life or self.state not in ("starting", "busy"):
             return
         self._set_timer(None)
-        if header["event"] == "failed":
-            self._reason = header["message"]
+        event = header["event"]
+        if event == "failed":
+            self._reason, self._is_engines_reason = header["message"], True
             life.kill()
-            return
-        group, self._group, self.state = self._group, None, "idle"
-        if header["event"] == "ready":
-            self._failures = 0
+        elif event == "ready":
+            self.state, self._failures, self._slow_starts = "idle", 0, 0
             self.info = header["info"]
             self._listener.on_ready(self)
-            return
+        else:
+            self._on_answer(event, header, arrays)
+
+    def _on_answer(self, event: str, header: dict[str, Any], arrays: list[np.ndarray]) -> None:
+        group = self.group
         assert group is not None
         self.seconds = time.monotonic() - self._began
         self.batches += 1
         self.sequences += len(group.sequences)
-        if header["event"] == "error":
+        results = {} if event == "error" else dict(zip(header["names"], arrays, strict=True))
+        self.group, self.state = None, "idle"
+        if event == "error":
             self._listener.on_error(self, group, header["message"])
         else:
-            self._listener.on_result(self, group, dict(zip(header["names"], arrays, strict=True)))
+            self._listener.on_result(self, group, results)
 
-    def _on_exit(self, life: _Process, code: int) -> None:
+    def _on_exit(self, life: WorkerProcess, code: int) -> None:
         if life is not self._life or self.state == "stopped":
             return
+        if self.state == "starting" and not self.info and self._is_engines_reason:
+            life.hang_up()
+            self._listener.on_fatal(self._reason)
+        else:
+            self._end_life(self._reason or describe_exit(code))
+
+    def _end_life(self, reason: str) -> None:
+        """The process is gone, or not to be trusted; what it had to do is given back."""
         self._set_timer(None)
-        life.hang_up()
-        group, self._group, before = self._group, None, self.state
-        reason = self._reason or describe_exit(code)
-        if before == "starting" and not self.info and self._reason:
-            self._listener.on_fatal(reason)
-            return
+        life, self._life = self._life, None
+        if life is not None:
+            life.kill()
+            life.hang_up()
+        group, self.group, before = self.group, None, self.state
         if before != "starting":
             self._failures = -1
         self._start_again(reason)
@@ -235,42 +189,105 @@ class Worker:
         """Start another process, later and later while none becomes ready."""
         self.state = "pausing"
         self._failures += 1
-        if self._failures >= STARTS_BEFORE_GIVING_UP:
+        in_vain = self._failures >= STARTS_BEFORE_GIVING_UP
+        if in_vain and not (self.info and self._supervisor.others_serve(self)):
             self._listener.on_fatal(f"worker {self.number} ended {self._failures} times before it was ready: {reason}")
             return
         self._logger.warning("worker %d is lost: %s; starting another", self.number, reason)
         self.restarts += 1
         pause = min(0.5 * 2 ** (self._failures - 1), LONGEST_PAUSE) if self._failures else 0.0
-        self._set_timer(pause, self.start)
+        self._set_timer(PAUSE_BESIDE_OTHERS if in_vain else pause, self.start)
+
+    def _cannot_start(self, error: OSError) -> None:
+        """The system has nothing left for a process: it may have again."""
+        now = time.monotonic()
+        if self._unstartable_since is None:
+            self._unstartable_since = now
+            self._logger.warning("worker %d: no process could be started (%s); trying again", self.number, error)
+        elif now - self._unstartable_since > self._settings.options.worker_timeout:
+            self._listener.on_fatal(f"worker {self.number}: no process could be started ({error})")
+            return
+        self.state = "pausing"
+        self._set_timer(1.0, self.start)
+
+    def _refuse(self) -> None:
+        """Another model lies where the one served was: this place stays empty until that one is back."""
+        place = self._supervisor.files.place
+        reason = (
+            f"{place.tuned_model_dir or place.model_dir}: its files were written over with another model's, so worker "
+            f"{self.number} is not started with them"
+        )
+        if not self._supervisor.others_serve(self):
+            self._listener.on_fatal(f"{reason}, and no worker with the model served is left; start the server again")
+            return
+        if self.state != "refused":
+            self._logger.warning(
+                "%s; the others go on with the model they hold. bert-serving-reload serves the new one", reason
+            )
+        self.state = "refused"
+        self._set_timer(LONGEST_PAUSE, self.start)
+
+    def _start_limit(self) -> float:
+        """Seconds; twice as many after each start that was too slow, for the machine may be busy."""
+        return self._settings.options.worker_timeout * 2**self._slow_starts
 
     def _on_timeout(self) -> None:
         assert self._life is not None
-        self._reason = f"no sign of life for {self._settings.options.worker_timeout:g} s (-worker_timeout)"
+        limit = self._settings.options.worker_timeout
+        if self.state == "starting":
+            self._reason = (
+                f"it was not ready within {self._start_limit():g} s (-worker_timeout {limit:g}); the machine is busy, "
+                "or the limit too small: give a larger -worker_timeout or a smaller -num_worker"
+            )
+            self._slow_starts += 1
+        else:
+            self._reason = f"no sign of life for {limit:g} s (-worker_timeout)"
         self._life.kill()
+
+    def _safely(self, callback: Callable[..., None], *args: Any) -> None:
+        """A fault in a callback must not leave a worker that nobody looks after, or a request that nobody answers."""
+        try:
+            callback(*args)
+        except Exception as error:
+            self._logger.exception("a callback about worker %d failed", self.number)
+            if self.state != "stopped":
+                self._end_life(f"the server failed on it ({type(error).__name__})")
 
     def _set_timer(self, delay: float | None, callback: Callable[[], None] | None = None) -> None:
         if self._timer:
             self._timer.cancel()
         self._timer = None
         if delay is not None and callback is not None:
-            self._timer = asyncio.get_running_loop().call_later(delay, callback)
+            self._timer = asyncio.get_running_loop().call_later(delay, self._safely, callback)
 
 
 class Supervisor:
-    """All workers."""
+    """All workers of one model.
 
-    def __init__(self, settings: Settings, listener: WorkerListener) -> None:
+    Args:
+        files: of the model; no worker serves another.
+        spare: descriptors that a start may take.
+    """
+
+    def __init__(self, settings: Settings, files: HeldFiles, listener: WorkerListener, spare: Spare) -> None:
+        self.settings = settings
+        self.files = files
+        self.listener = listener
+        self.spare = spare
         devices = worker_devices(settings)
-        self.workers = [Worker(number, settings, device, listener) for number, device in enumerate(devices)]
+        self.workers = [Worker(number, device, self) for number, device in enumerate(devices)]
 
     def start(self) -> None:
         for worker in self.workers:
             worker.start()
 
     def stop(self) -> None:
-        """End every process; returns when all are gone."""
+        """Let every process end; :meth:`wait` for that."""
         for worker in self.workers:
             worker.stop()
+
+    def wait(self) -> None:
+        """Block until all stopped processes are gone."""
         deadline = time.monotonic() + _EXIT_GRACE
         for worker in self.workers:
             worker.wait(deadline)
@@ -278,32 +295,9 @@ class Supervisor:
     def idle(self) -> Worker | None:
         return next((worker for worker in self.workers if worker.state == "idle"), None)
 
-
-def worker_devices(settings: Settings) -> list[int | None]:
-    """One GPU id a worker, in turn; None (the processor) with ``-cpu`` or where there is no GPU."""
-    options = settings.options
-    gpus: list[int] = list(options.device_map)
-    if not gpus:
-        gpus = list(range(gpu_count()))
-    if options.cpu or not gpus:
-        return [None] * options.num_worker
-    return [gpus[number % len(gpus)] for number in range(options.num_worker)]
-
-
-def worker_environment(device: int | None) -> dict[str, str]:
-    """The server's environment; modules are looked up where the server found them, not in the current directory."""
-    environment = dict(os.environ)
-    environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
-    environment["PYTHONSAFEPATH"] = "1"
-    environment["CUDA_VISIBLE_DEVICES"] = "-1" if device is None else str(device)
-    return environment
-
-
-def describe_exit(code: int) -> str:
-    if code < 0:
-        name = signal.Signals(-code).name if -code in list(signal.Signals) else f"signal {-code}"
-        return f"killed by {name}{' (out of memory?)' if name == 'SIGKILL' else ''}"
-    return f"ended with status {code}"
+    def others_serve(self, worker: Worker) -> bool:
+        """Whether any other worker is ready."""
+        return any(other is not worker and other.state in ("idle", "busy") for other in self.workers)
 
 
 def _call(loop: asyncio.AbstractEventLoop, callback: Callable[..., None], *args: Any) -> None:

@@ -9,12 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
-from bert_serving.server.dispatcher import Dispatcher
 from bert_serving.server.jobs import EncodeResult, JsonResult, make_job
-from bert_serving.server.model_info import ModelInfo
-from bert_serving.server.preparing import Prepared, Preparer
+from bert_serving.server.preparing import Prepared
 from bert_serving.server.requests import MOST_TEXT_CHARACTERS, TaskRequest, Texts
-from bert_serving.server.settings import Settings
+from bert_serving.server.served_model import ServedModel
 
 from bert_ft.processor import usable_cores
 
@@ -33,19 +31,16 @@ class TaskService:
     Small and large requests are parsed in pools of their own, so that a sentence never waits for a book.
     """
 
-    def __init__(self, settings: Settings, dispatcher: Dispatcher) -> None:
+    def __init__(self) -> None:
         threads = max(1, min(4, usable_cores()))
-        self._settings = settings
-        self._dispatcher = dispatcher
-        self._preparer = Preparer(settings)
         self._turns: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
         self._small = ThreadPoolExecutor(threads, "small-request")
         self._large = ThreadPoolExecutor(threads, "large-request")
 
     async def answer(
-        self, client: bytes, request: TaskRequest, load: Callable[[], Texts], size: int, model: ModelInfo
+        self, served: ServedModel, client: bytes, request: TaskRequest, load: Callable[[], Texts], size: int
     ) -> EncodeResult | JsonResult:
-        """Answer one request.
+        """Answer one request with one model, whatever is served when it is done.
 
         Args:
             client: clients take turns in the queue by this name.
@@ -55,31 +50,38 @@ class TaskService:
         Raises:
             RequestError: it cannot be answered; the message is for the caller.
         """
+        with served.in_use():
+            result = await self._answer(served, client, request, load, size)
+        return result._replace(model=served.fingerprint)
+
+    async def _answer(
+        self, served: ServedModel, client: bytes, request: TaskRequest, load: Callable[[], Texts], size: int
+    ) -> EncodeResult | JsonResult:
+        model, dispatcher = served.info(), served.dispatcher
         model.check(request.task)
         pool = self._large if size > SMALL_REQUEST_BYTES else self._small
-        prepare = functools.partial(self._preparer.prepare, request.task)
+        prepare = functools.partial(served.preparer.prepare, request.task)
         begin = functools.partial(_begin, load, prepare)
         texts, end, prepared = begin() if size <= TINY_REQUEST_BYTES else await self._in(pool, begin)
-        job = make_job(request, len(texts), model, self._settings)
+        job = make_job(request, len(texts), model, served.settings)
         try:
             sequences = job.add(prepared)
-            bulk = max(len(texts), len(sequences)) > self._settings.options.priority_batch_size
-            self._dispatcher.submit(client, job, sequences, bulk)
+            bulk = max(len(texts), len(sequences)) > served.settings.options.priority_batch_size
+            dispatcher.submit(client, job, sequences, bulk)
             while end < len(texts) and not job.done:
                 start, end = end, _slice_end(texts, end, NEXT_SLICES)
                 prepared = await self._in(pool, functools.partial(prepare, texts[start:end]))
                 if job.done:
                     break
-                self._dispatcher.submit(client, job, job.add(prepared), bulk)
+                dispatcher.submit(client, job, job.add(prepared), bulk)
             await job.finished
-        except BaseException:
-            self._dispatcher.give_up(job)
-            raise
+        finally:
+            dispatcher.end(job)
         if job.result_is_quick:
             return job.result()
         # padded rows may take many times the memory of those that the workers gave
         async with self._turns.setdefault(client, asyncio.Lock()):
-            await self._dispatcher.room(client)
+            await dispatcher.room(client)
             return await self._in(pool, job.result)
 
     def close(self) -> None:

@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from bert_serving.server.logs import get_logger, start_logging
 from bert_serving.server.readers import HeadReader, head_reader
 
 from bert_ft.errors import BertFtError
+from bert_ft.model.fingerprint import ModelPlace, fingerprint, linked
 from bert_ft.text.packing import PackedBatch
 
 OUTPUTS = [frozenset({"encode"}), frozenset({"head"}), frozenset({"encode", "head"})]
@@ -54,7 +56,7 @@ def _exit_with_server(descriptor: int) -> None:
 def _serve(channel: Channel, header: dict[str, Any]) -> None:
     logger = get_logger(f"WORKER-{header['worker']}")
     try:
-        engine = engine_class(header["engine"]).load(EngineOptions.from_json(header["options"]))
+        engine = _load(header)
         read_head = head_reader(engine.info())
         for outputs in OUTPUTS if read_head else OUTPUTS[:1]:
             _check_finite(engine.run(_batch([4, 3]), outputs))
@@ -78,6 +80,48 @@ def _serve(channel: Channel, header: dict[str, Any]) -> None:
         message = channel.receive()
         _answer(channel, engine, read_head, *read_batch_message(*message), header["worker"])
         trim()
+
+
+def _load(header: dict[str, Any]) -> Engine:
+    """The engine, with the model whose fingerprint the server has and no other.
+
+    Raises:
+        BertFtError: it cannot be read, or another has taken its place meanwhile.
+    """
+    options, held = EngineOptions.from_json(header["options"]), header["held"]
+    load = engine_class(header["engine"]).load
+    try:
+        if not held:
+            return _unchanged(options.place, header["fingerprint"], lambda: load(options))
+        with linked(held, options.place) as place:
+            try:
+                return _unchanged(place, header["fingerprint"], lambda: load(options.at(place)))
+            except BertFtError as error:
+                raise BertFtError(_with_real_paths(str(error), place, options)) from None
+    finally:
+        for descriptor in held.values():
+            os.close(descriptor)
+
+
+def _unchanged(place: ModelPlace, expected: str, load: Callable[[], Engine]) -> Engine:
+    """What ``load`` gives, if the model was the expected one before and after."""
+    fault: BertFtError | None = None
+    if fingerprint(place) == expected:
+        try:
+            engine = load()
+        except BertFtError as error:
+            fault = error
+        if fingerprint(place) == expected:
+            if fault is not None:
+                raise fault
+            return engine
+    raise BertFtError(f"{place.tuned_model_dir or place.model_dir}: another model took the place of the one served")
+
+
+def _with_real_paths(message: str, place: ModelPlace, options: EngineOptions) -> str:
+    assert place.tuned_model_dir
+    message = message.replace(place.tuned_model_dir, options.tuned_model_dir or options.model_dir)
+    return message.replace(place.model_dir, options.model_dir)
 
 
 def _answer(

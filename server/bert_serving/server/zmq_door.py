@@ -7,12 +7,13 @@ import contextlib
 import json
 import math
 import time
-from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import zmq
 from bert_serving.client.wire import (
+    RELOAD,
     SHOW_CONFIG,
     SHOW_STATE,
     SHOW_STATUS,
@@ -20,9 +21,11 @@ from bert_serving.client.wire import (
     error_reply,
 )
 from bert_serving.server.curve import CurveKeys
+from bert_serving.server.descriptors import Spare
 from bert_serving.server.json_texts import parse_texts
 from bert_serving.server.logs import Throttle, get_logger
 from bert_serving.server.outbox import Frames, Outbox
+from bert_serving.server.periodic import Periodic
 from bert_serving.server.requests import MAX_REQUEST_BYTES, RequestError, TaskRequest, too_many_texts
 from bert_serving.server.service import Service
 from bert_serving.server.settings import is_loopback
@@ -32,17 +35,17 @@ from bert_serving.server.zmq_ports import bind, descriptor
 from bert_serving.server.zmq_readers import Readers
 from bert_serving.server.zmq_request import Request, UnanswerableError
 from bert_serving.server.zmq_sender import Sender
+from bert_serving.server.zmq_under_way import UnderWay, Work
 
 from bert_ft.errors import BertFtError
 
-MOST_WAITING_BYTES = 4 << 30
-BYTES_OF_A_TEXT = 4096
-"""What a text may take beside its JSON, as word pieces and as a vector."""
 MESSAGES_A_TURN = 200
 RETRY_SECONDS = 0.01
+EXPIRE_SECONDS = 1.0
 SHARING_SECONDS = 0.1
 SEND_HIGH_WATER_MARK = 64
 LINGER_MS = 2000
+_OUR_FAULT = RequestError("internal", "the server failed on this request; its log says why")
 LAST_MOMENT_SECONDS = 0.3
 """After an answer: its client may have the next request on the way."""
 
@@ -58,6 +61,8 @@ class ZmqDoor:
         allow_remote_terminate: bool,
         service: Service,
         keys: CurveKeys | None = None,
+        max_connections: int | None = None,
+        spare: Spare | None = None,
     ) -> None:
         self._host = host
         self._ports = {"-port": port, "-port_out": port_out}
@@ -69,15 +74,14 @@ class ZmqDoor:
         self._replies = self._context.socket(zmq.XPUB)
         self._sender = Sender(self._replies, self._try_again)
         self._outbox = Outbox(self._sender, service.pause)
-        self._readers = Readers(self._replies, port_out, self._outbox, self._warn, keys is not None)
-        self._guard = Guard(port, 3 * MAX_REQUEST_BYTES)
+        self._readers = Readers(self._replies, port_out, self._outbox, self._warn, keys is not None, max_connections)
+        self._guard = Guard(port, 3 * MAX_REQUEST_BYTES, max_connections)
+        self._spare = spare or Spare(0)
         self._more_waits = False
-        self._waiting: Counter[tuple[bytes, int]] = Counter()
-        self._waiting_requests = 0
-        self._waiting_bytes = 0
+        self._under_way = UnderWay(service.waiting, self._deliver)
         self._last_answer = float("-inf")
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._retry_timer: asyncio.TimerHandle | None = None
+        self._expiry = Periodic(EXPIRE_SECONDS, self._expire)
         self._logger = get_logger("VENTILATOR")
         self._may_log = Throttle()
 
@@ -115,33 +119,28 @@ class ZmqDoor:
         loop.add_reader(descriptor(self._replies), self._readers.drain)
         loop.add_reader(descriptor(self._requests), self._drain_requests)
         self._drain_requests()
-        self._expire()
-
-    @property
-    def waiting(self) -> int:
-        """Requests received and not answered."""
-        return self._waiting_requests
+        self._expiry.start()
 
     async def idle(self) -> None:
         """Wait until every request has its answer on the way."""
-        while self._tasks or self._outbox.blocked:
+        while self._under_way or self._outbox.blocked:
             await asyncio.sleep(0.02)
 
     def close(self) -> None:
         """Answer what is left with an error, let the last replies go and free the ports."""
         loop = asyncio.get_running_loop()
         self._drain_requests()
-        for (address, number), count in list(self._waiting.items()):
-            for _ in range(count):
-                self._refuse(address, b"%d" % number, RequestError("shutting_down", "the server is shutting down"))
+        refusal = self._refusal()
+        for address, number in self._under_way.keys:
+            self._refuse(address, b"%d" % number, refusal)
         end = self._last_answer + LAST_MOMENT_SECONDS
         while (left := end - time.monotonic()) > 0:
             if self._requests.poll(math.ceil(1000 * left)):
                 self._drain_requests()
-        for task in self._tasks:
-            task.cancel()
-        for timer in self._timers.values():
-            timer.cancel()
+        self._under_way.cancel()
+        self._expiry.close()
+        if self._retry_timer is not None:
+            self._retry_timer.cancel()
         for socket, linger in ((self._requests, 0), (self._replies, LINGER_MS)):
             if not socket.closed:
                 with contextlib.suppress(ValueError, OSError):
@@ -153,8 +152,7 @@ class ZmqDoor:
 
     def status(self) -> dict[str, int]:
         return {
-            "waiting_requests": self.waiting,
-            "waiting_bytes": self._waiting_bytes,
+            "waiting_bytes": self._under_way.bytes,
             "waiting_reply_bytes": self._outbox.size,
             "listening_identities": self._outbox.readers,
             "dropped_replies": self._outbox.dropped,
@@ -188,10 +186,16 @@ class ZmqDoor:
         except UnanswerableError as error:
             self._warn(f"a message of {len(frames)} frames was dropped: {error}")
             return
+        except Exception:
+            self._log_fault(f"a message of {len(frames)} frames was dropped")
+            return
         try:
             self._handle(request)
         except RequestError as error:
             self._refuse(request.address, request.id, error)
+        except Exception:
+            self._log_fault(f"request {request.id!r} failed")
+            self._refuse(request.address, request.id, _OUR_FAULT)
 
     def _handle(self, request: Request) -> None:
         request.check()
@@ -204,6 +208,9 @@ class ZmqDoor:
             self._answer(request, self._service.status(request.identity, self._trusts(request)))
         elif request.payload == SHOW_STATE:
             self._answer_state(request)
+        elif request.payload == RELOAD:
+            self._check_trust(request)
+            self._start(request, partial(self._reload, request))
         else:
             self._service.statistic.add_data_request(request.identity, request.announced)
             self._begin(request)
@@ -226,56 +233,44 @@ class ZmqDoor:
         return is_loopback(request.peer) or (self._keys is not None and self._keys.names_clients)
 
     def _terminate(self, request: Request) -> None:
+        self._check_trust(request)
+        self._service.stop(f"TERMINATION from {request.peer}")
+
+    def _check_trust(self, request: Request) -> None:
         if self._trusts(request) or self._allow_remote_terminate:
-            self._service.stop(f"TERMINATION from {request.peer}")
             return
-        self._warn(f"TERMINATION from {request.peer} refused: see -allow_remote_terminate")
-        raise RequestError("bad_request", "this server is stopped from its own machine or with an admitted key only")
+        command = request.payload.decode("ascii")
+        self._warn(f"{command} from {request.peer} refused: see -allow_remote_terminate")
+        raise RequestError(
+            "bad_request", f"this server takes {command} from its own machine or with an admitted key only"
+        )
 
     def _answer_state(self, request: Request) -> None:
         extra = request.extra()
         asked = extra.get("request")
         if not isinstance(asked, int) or isinstance(asked, bool):
             raise RequestError("bad_request", 'SHOW_STATE needs a fifth frame such as {"request": 3}')
-        state = "waiting" if (request.address, asked) in self._waiting else "unknown"
+        state = "waiting" if (request.address, asked) in self._under_way else "unknown"
         self._answer(request, {"request": asked, "state": state})
 
     def _begin(self, request: Request) -> None:
         task = TaskRequest.read(request.extra())
-        if self._service.stopping:
-            raise RequestError("shutting_down", "the server is shutting down")
+        self._service.check_open()
         if request.announced > self._service.max_request_texts:
             raise RequestError("too_large", too_many_texts(self._service.max_request_texts))
-        if self.waiting >= self._service.max_queue or self._waiting_bytes > MOST_WAITING_BYTES:
-            raise RequestError("overloaded", f"{self.waiting} requests wait already; ask again later")
         if self._outbox.full(request.address):
             raise RequestError("overloaded", "too many answers wait to be read by this client; read them first")
-        self._waiting[request.key] += 1
-        self._waiting_requests += 1
-        self._waiting_bytes += _cost(request)
-        running = asyncio.get_running_loop().create_task(self._work(request, task))
-        self._tasks.add(running)
-        running.add_done_callback(self._tasks.discard)
+        self._start(request, partial(self._work, request, task))
 
-    async def _work(self, request: Request, task: TaskRequest) -> None:
+    def _start(self, request: Request, work: Callable[[], Work]) -> None:
+        self._under_way.start(request, work, self._outbox.is_heard(request.address))
+
+    async def _work(self, request: Request, task: TaskRequest) -> Frames:
         load = partial(parse_texts, request.payload, request.announced)
-        try:
-            result = await self._service.answer(request.address, task, load, len(request.payload))
-            frames = await answer_frames(result)
-        except RequestError as error:
-            frames = [*error_reply(error.code, error.message)]
-        except BertFtError as error:
-            frames = [*error_reply("bad_request", str(error))]
-        except Exception:
-            self._logger.exception("request %r of %r failed", request.id, request.identity)
-            frames = [*error_reply("internal", "the server failed on this request; its log says why")]
-        self._waiting_bytes -= _cost(request)
-        self._waiting_requests -= 1
-        self._waiting[request.key] -= 1
-        if not self._waiting[request.key]:
-            del self._waiting[request.key]
-        self._reply(request.address, [*frames, request.id])
-        self._last_answer = time.monotonic()
+        return await answer_frames(await self._service.answer(request.address, task, load, len(request.payload)))
+
+    async def _reload(self, request: Request) -> Frames:
+        return [json.dumps(await self._service.reload(f"RELOAD from {request.peer}")).encode("ascii")]
 
     # --- replies
 
@@ -286,6 +281,23 @@ class ZmqDoor:
         self._warn(f"request {request_id!r} of {address[:64]!r} refused: {error.message[:500]}")
         self._reply(address, [*error_reply(error.code, error.message), request_id])
 
+    def _refusal(self) -> RequestError:
+        """What requests that are not answered get at the end."""
+        try:
+            self._service.check_open()
+        except RequestError as error:
+            return error
+        return RequestError("shutting_down", "the server is shutting down")
+
+    def _deliver(self, request: Request, frames: Frames) -> None:
+        """Send the answer to a request; if that fails, say so instead."""
+        try:
+            self._reply(request.address, [*frames, request.id])
+        except Exception:
+            self._log_fault(f"the answer to request {request.id!r} could not be sent")
+            self._refuse(request.address, request.id, _OUR_FAULT)
+        self._last_answer = time.monotonic()
+
     def _reply(self, address: bytes, frames: Frames) -> None:
         if self._replies.closed:
             return
@@ -295,31 +307,30 @@ class ZmqDoor:
         asyncio.get_running_loop().call_soon(self._readers.drain)
 
     def _try_again(self) -> None:
-        self._later("retry", RETRY_SECONDS, self._retry)
+        if self._retry_timer is None:
+            self._retry_timer = asyncio.get_running_loop().call_later(RETRY_SECONDS, self._retry)
 
     def _retry(self) -> None:
+        self._retry_timer = None
         self._outbox.flush()
         self._readers.drain()
 
     def _expire(self) -> None:
         self._drain_requests()
-        if cut := self._guard.check() + self._readers.check_peers():
-            self._warn(f"{cut} peers that sent much without the end of a message were cut off")
+        with self._spare.lend():
+            cut = self._guard.check() + self._readers.check_peers()
+        if cut:
+            self._warn(f"{cut} peers were cut off: they sent much without the end of a message, or were too many")
         self._readers.sweep()
+        if dropped := self._under_way.drop_unheard(self._outbox.is_heard):
+            self._warn(f"{dropped} requests are given up: their clients are gone")
         self._sender.sweep()
         self._outbox.expire()
-        self._later("expire", 1.0, self._expire)
 
-    def _later(self, name: str, delay: float, callback: Any) -> None:
-        pending = self._timers.get(name)
-        if pending is None or pending.when() <= asyncio.get_running_loop().time():
-            self._timers[name] = asyncio.get_running_loop().call_later(delay, callback)
+    def _log_fault(self, what: str) -> None:
+        if self._may_log():
+            self._logger.exception(what)
 
     def _warn(self, text: str) -> None:
         if self._may_log():
             self._logger.warning("%s", text)
-
-
-def _cost(request: Request) -> int:
-    """Bytes that a request may take while it waits."""
-    return len(request.payload) + request.announced * BYTES_OF_A_TEXT

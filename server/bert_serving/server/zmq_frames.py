@@ -15,8 +15,10 @@ MANY_TOKEN_LISTS = 256
 async def answer_frames(result: EncodeResult | JsonResult) -> Frames:
     """Header and body; a large header is written in a thread."""
     if isinstance(result, JsonResult):
-        return [json_header(result.task, result.truncated), result.body]
+        return [json_header(result.task, result.truncated, result.model), result.body]
     vectors = result.vectors
-    header = partial(array_header, vectors.dtype.name, vectors.shape, result.tokens or "", result.truncated)
+    header = partial(
+        array_header, vectors.dtype.name, vectors.shape, result.tokens or "", result.truncated, result.model
+    )
     much = result.tokens is not None and len(result.tokens) > MANY_TOKEN_LISTS
     return [await asyncio.to_thread(header) if much else header(), vectors]

@@ -1,4 +1,4 @@
-"""Peers that send much and never end a message."""
+"""Peers that send much and never end a message, and peers that are too many."""
 
 from __future__ import annotations
 
@@ -31,12 +31,15 @@ class Guard:
     Args:
         port: the bound port.
         most: bytes that may come through a connection without the end of a message.
+        max_connections: of the port; libzmq itself takes descriptors until there are none for anything else.
     """
 
-    def __init__(self, port: int, most: int) -> None:
+    def __init__(self, port: int, most: int, max_connections: int | None = None) -> None:
         self._port = port
         self._most = most
+        self._max_connections = max_connections
         self._heard: set[int] = set()
+        self._known: set[_Peer] = set()
         self._received: dict[_Peer, int] = {}
 
     def heard(self, frame: zmq.Frame) -> None:
@@ -45,7 +48,8 @@ class Guard:
             self._heard.add(int(frame.get(zmq.SRCFD)))
 
     def check(self) -> int:
-        """Cut off who sends too much; to be called about once a second, when what has come was read.
+        """Cut off who sends too much, and who is too many; to be called about once a second, when what has come was
+        read.
 
         Returns:
             how many were cut off.
@@ -57,7 +61,11 @@ class Guard:
             self._received[peer] = base
             if received > base:
                 unended.append((received - base, peer))
+        self._known = {peer for peer in self._received if peer in self._known or peer.descriptor in self._heard}
         self._heard.clear()
+        return self._cut_long(unended) + self._cut_many()
+
+    def _cut_long(self, unended: list[tuple[int, _Peer]]) -> int:
         unended.sort()
         in_all, cut = sum(size for size, _ in unended), 0
         while unended and (unended[-1][0] > self._most or in_all > MOST_IN_ALL):
@@ -65,6 +73,13 @@ class Guard:
             in_all -= size
             cut += cut_off(peer.descriptor, self._port)
         return cut
+
+    def _cut_many(self) -> int:
+        """First those of whom no message was ever read, then those who came last."""
+        if self._max_connections is None or len(self._received) <= self._max_connections:
+            return 0
+        by_merit = sorted(self._received, key=lambda peer: (peer not in self._known, peer.inode))
+        return sum(cut_off(peer.descriptor, self._port) for peer in by_merit[self._max_connections :])
 
 
 def cut_off(descriptor: int, port: int) -> bool:

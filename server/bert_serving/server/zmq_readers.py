@@ -60,6 +60,7 @@ class Readers:
         keyed: whether the server has keys; then an identity belongs to the key of its client, see
             :func:`bert_serving.server.zmq_request.read_topic`.
         on_refusal: called with the reason when something is not granted.
+        max_connections: see :class:`bert_serving.server.zmq_guard.Guard`.
     """
 
     def __init__(
@@ -69,9 +70,10 @@ class Readers:
         listener: ReaderListener,
         on_refusal: Callable[[str], None],
         keyed: bool = False,
+        max_connections: int | None = None,
     ) -> None:
         self._port = port
-        self._guard = Guard(port, MOST_UNENDED_BYTES)
+        self._guard = Guard(port, MOST_UNENDED_BYTES, max_connections)
         self._keyed = keyed
         self._socket = replies
         self._listener = listener
@@ -116,7 +118,7 @@ class Readers:
         self._remove(address, [one for one in self._readers.get(address, ()) if not one.is_open])
 
     def check_peers(self) -> int:
-        """Cut off who sends much and no whole message; how many there were."""
+        """Cut off who sends much and no whole message, and who is too many; how many there were."""
         return self._guard.check()
 
     def sweep(self) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 
+from bert_ft.model.fingerprint import ModelPlace
 from bert_ft.text.packing import PackedBatch
 
 ENCODE = frozenset({"encode"})
@@ -26,6 +27,7 @@ class EngineOptions:
         threads: processor threads the engine may use.
         device: GPU id, or None for the processor.
         extra: settings that only one engine knows.
+        cache_dir: where an engine may keep what it makes of the model; None: beside the checkpoint.
     """
 
     model_dir: str
@@ -41,6 +43,16 @@ class EngineOptions:
     threads: int = 1
     device: int | None = None
     extra: dict[str, str] = field(default_factory=dict)
+    cache_dir: str | None = None
+
+    @property
+    def place(self) -> ModelPlace:
+        return ModelPlace(self.model_dir, self.ckpt_name, self.config_name, self.tuned_model_dir)
+
+    def at(self, place: ModelPlace) -> EngineOptions:
+        """The same of a model that is read from elsewhere for once; caches stay where they are."""
+        cache_dir = self.cache_dir or self.tuned_model_dir or self.model_dir
+        return replace(self, model_dir=place.model_dir, tuned_model_dir=place.tuned_model_dir, cache_dir=cache_dir)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from bert_serving.server.engines.base import ENCODE, EngineOptions
 from bert_serving.server.engines.faults import Faults
 
+from bert_ft.errors import BertFtError
 from bert_ft.text.packing import PackedBatch
 
 DIM = 8
@@ -24,10 +28,17 @@ class DummyEngine:
     ``labels``, parted by commas. A tagging head gives label ``id % L`` of a token the logit 5 and the others 0; a
     classification head's logit of class c is the number of a text's tokens with ``id % C == c``.
 
-    Further keys inject faults: see :class:`bert_serving.server.engines.faults.Faults`.
+    So that models can be told apart, one is the number that the checkpoint's index holds as text (else 0), added to
+    each component, and the hidden_size of its configuration (else :data:`DIM`).
+
+    One whose number is ``fail_on_model`` does not load. Further keys inject faults: see
+    :class:`bert_serving.server.engines.faults.Faults`.
     """
 
     def __init__(self, options: EngineOptions) -> None:
+        self._dim, self._shift = _model(options)
+        if f"{self._shift:g}" == options.extra.get("fail_on_model"):
+            raise BertFtError(f"model {self._shift:g} is broken")
         self._token_level = options.pooling_strategy == "NONE"
         self._faults = Faults(options.extra)
         self._head = options.extra.get("head")
@@ -49,11 +60,11 @@ class DummyEngine:
 
     def info(self) -> dict[str, Any]:
         head = {"head": self._head, "labels": self._labels, "crf_transitions": None}
-        return {"dim": DIM, "tensorflow_version": "none", **head}
+        return {"dim": self._dim, "tensorflow_version": "none", **head}
 
     def _vectors(self, batch: PackedBatch) -> np.ndarray:
-        angles = np.outer(batch.ids, np.arange(1, DIM + 1)) + batch.positions[:, None]
-        tokens = np.sin(angles).astype(np.float32) * batch.mask[:, None]
+        angles = np.outer(batch.ids, np.arange(1, self._dim + 1)) + batch.positions[:, None]
+        tokens = (np.sin(angles).astype(np.float32) + self._shift) * batch.mask[:, None]
         if self._token_level:
             return tokens
         starts = np.cumsum(batch.lengths) - batch.lengths
@@ -65,3 +76,12 @@ class DummyEngine:
         if self._head == "tagging":
             return 5 * hits
         return np.add.reduceat(hits * batch.mask[:, None], np.cumsum(batch.lengths) - batch.lengths)
+
+
+def _model(options: EngineOptions) -> tuple[int, np.float32]:
+    dim, shift = DIM, np.float32(0)
+    with contextlib.suppress(OSError, ValueError):
+        dim = json.loads(Path(options.model_dir, options.config_name).read_text())["hidden_size"]
+        index = Path(options.tuned_model_dir or options.model_dir, f"{options.ckpt_name}.index")
+        shift = np.float32(index.read_text())
+    return dim, shift

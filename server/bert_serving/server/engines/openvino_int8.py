@@ -47,7 +47,7 @@ def int8_graph(options: EngineOptions, directory: ModelDirectory) -> ov.Model:
     logger = get_logger("ENGINE")
     texts = calibration_texts(options.extra.get("calibration_texts"))
     recipe = recipe_for(this_processor())
-    folder = directory.checkpoint.parent / CACHE_FOLDERS[recipe.weight_bits]
+    folder = Path(options.cache_dir or directory.checkpoint.parent) / CACHE_FOLDERS[recipe.weight_bits]
     with _turn(folder.parent):
         key = _key(options, directory, texts, recipe)
         stored = load_stored(folder, key)

@@ -1,0 +1,42 @@
+"""Working for a caller as long as it is there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from fastapi import Request
+
+T = TypeVar("T")
+
+
+class CallerGoneError(Exception):
+    """Nobody waits for the answer."""
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """What ``work`` gives; it is cancelled when the caller hangs up.
+
+    Args:
+        request: its body has been read.
+
+    Raises:
+        CallerGoneError: the caller has hung up.
+    """
+    working = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait((working, gone), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise CallerGoneError
+    finally:
+        working.cancel()
+        gone.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,49 @@
+"""Requests that were received and are not answered: one count for all doors."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+
+from bert_serving.server.requests import RequestError
+
+
+class Waiting:
+    """Counts requests, by the door they came through.
+
+    Args:
+        most: from so many on new ones are refused (-max_queue).
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._by_door: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return self._by_door.total()
+
+    def of(self, door: str) -> int:
+        return self._by_door[door]
+
+    def check(self) -> None:
+        """
+        Raises:
+            RequestError: overloaded.
+        """
+        if len(self) >= self._most:
+            raise RequestError("overloaded", f"{len(self)} requests wait already; ask again later")
+
+    @contextlib.contextmanager
+    def one(self, door: str) -> Iterator[None]:
+        """A request that waits until the end of the block.
+
+        Raises:
+            RequestError: overloaded.
+        """
+        self.check()
+        self._by_door[door] += 1
+        try:
+            yield
+        finally:
+            self._by_door[door] -= 1
