@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,10 +36,10 @@ def start_server(model_dir: Path) -> Iterator[StartServer]:
     """Start a server with the dummy engine; every one is ended with the module."""
     servers: list[RunningServer] = []
 
-    def start(*flags: str, ready: bool = True, folder: Path = model_dir, anew: bool = False) -> RunningServer:
+    def start(*flags: str, ready: bool = True, folder: Path = model_dir, **how: Any) -> RunningServer:
         port, port_out = free_ports()
         common = ["-model_dir", str(folder), "-port", str(port), "-port_out", str(port_out), "-engine", "dummy"]
-        server = RunningServer([*common, *flags], port, port_out, anew)
+        server = RunningServer([*common, *flags], port, port_out, **how)
         servers.append(server)
         if ready:
             server.wait_for("all set, ready to serve request!")

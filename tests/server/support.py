@@ -78,11 +78,14 @@ class RunningServer:
 
     Args:
         anew: start the interpreter, and those of the workers, as a user does; else see :mod:`tests.preloaded`.
+        prologue: Python code that the process begins with.
     """
 
-    def __init__(self, arguments: Sequence[str], port: int, port_out: int, anew: bool = False) -> None:
+    def __init__(
+        self, arguments: Sequence[str], port: int, port_out: int, anew: bool = False, prologue: str = "pass"
+    ) -> None:
         self.port, self.port_out = port, port_out
-        code = "import sys; from bert_serving.server.cli import start; start(sys.argv[1:])"
+        code = f"{prologue}; import sys; from bert_serving.server.cli import start; start(sys.argv[1:])"
         self.process = popen(
             ["-c", code, *arguments],
             None if anew else LIGHT,

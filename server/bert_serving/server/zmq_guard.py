@@ -121,5 +121,7 @@ def _connection(descriptor: int, port: int) -> Iterator[socket.socket | None]:
 
 def _came_in_through(connection: socket.socket, port: int) -> bool:
     with contextlib.suppress(OSError):
-        return connection.family in (socket.AF_INET, socket.AF_INET6) and connection.getsockname()[1] == port
+        if connection.family not in (socket.AF_INET, socket.AF_INET6) or connection.getsockname()[1] != port:
+            return False
+        return not connection.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     return False
