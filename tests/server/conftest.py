@@ -12,9 +12,9 @@ import pytest
 from tests.server.support import POSITIONS, WORDS, RawClient, RunningServer, StartServer, free_ports
 
 
-@pytest.fixture(scope="session")
-def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
+def write_model(folder: Path) -> Path:
+    """A model directory for the dummy engine."""
+    folder.mkdir(exist_ok=True)
     (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n")
     config = {
         "vocab_size": len(WORDS),
@@ -29,6 +29,11 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for suffix in ("index", "data-00000-of-00001", "meta"):
         (folder / f"bert_model.ckpt.{suffix}").write_bytes(b"")
     return folder
+
+
+@pytest.fixture(scope="session")
+def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")

@@ -215,6 +215,19 @@ def test_workers_that_do_not_start_leave_the_old_one(start_server: StartServer, 
     assert client.ask(b"SHOW_STATUS")["queue"]["models"] == 1
 
 
+def test_a_model_that_is_replaced_while_its_workers_start(
+    start_server: StartServer, connect: Connect, folder: Path
+) -> None:
+    server = start_server("-engine_option", "load_seconds=1", folder=folder, ready=False)
+    wait_until(lambda: bool(server.children()))
+    replace(folder, 4)
+    server.wait_for("all set, ready to serve request!")
+    assert "another model took the place of the one served; starting another" in server.log
+    client = connect(server)
+    client.send(["a"], 1)
+    np.testing.assert_allclose(client.vectors()[1], expected(["a"]), atol=1e-6)
+
+
 def test_reload_without_a_server() -> None:
     (port,) = free_ports(1)
     code = "import sys; from bert_serving.server.cli import reload; reload(sys.argv[1:])"

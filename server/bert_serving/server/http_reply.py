@@ -121,7 +121,7 @@ async def _no_route(request: Request, error: Exception) -> Response:
 
 
 async def _wrong_method(request: Request, error: Exception) -> Response:
-    allowed = (getattr(error, "headers", None) or {}).get("Allow", "another method")
+    allowed = ", ".join(sorted((getattr(error, "headers", None) or {}).get("Allow", "").split(", ")))
     path = request.url.path[:100]
     response = fault_response(f"{path} takes {allowed}, not {request.method}", 405, "method_not_allowed")
     response.headers["Allow"] = allowed

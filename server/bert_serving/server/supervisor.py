@@ -140,7 +140,7 @@ class Worker:
         self._set_timer(None)
         event = header["event"]
         if event == "failed":
-            self._reason, self._is_engines_reason = header["message"], True
+            self._reason, self._is_engines_reason = header["message"], not header.get("replaced")
             life.kill()
         elif event == "ready":
             self.state, self._failures, self._slow_starts = "idle", 0, 0

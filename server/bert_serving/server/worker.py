@@ -30,6 +30,10 @@ OUTPUTS = [frozenset({"encode"}), frozenset({"head"}), frozenset({"encode", "hea
 """What one batch may be asked for; each is run once before the worker is ready."""
 
 
+class _ReplacedError(BertFtError):
+    """Says nothing about the model that is to be served."""
+
+
 def main() -> None:
     # The server decides when a worker ends: by closing its end of the channel.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -62,7 +66,7 @@ def _serve(channel: Channel, header: dict[str, Any]) -> None:
             _check_finite(engine.run(_batch([4, 3]), outputs))
         rate = _tokens_per_second(engine)
     except BertFtError as error:
-        channel.send({"event": "failed", "message": str(error)})
+        channel.send({"event": "failed", "message": str(error), "replaced": isinstance(error, _ReplacedError)})
         return
     except ImportError as error:
         reason = f"the {header['engine']} engine cannot be imported: {_describe(error)}"
@@ -115,7 +119,7 @@ def _unchanged(place: ModelPlace, expected: str, load: Callable[[], Engine]) -> 
             if fault is not None:
                 raise fault
             return engine
-    raise BertFtError(f"{place.tuned_model_dir or place.model_dir}: another model took the place of the one served")
+    raise _ReplacedError(f"{place.tuned_model_dir or place.model_dir}: another model took the place of the one served")
 
 
 def _with_real_paths(message: str, place: ModelPlace, options: EngineOptions) -> str:
