@@ -35,6 +35,11 @@ LABELS = ["negative", "neutral", "positive"]
 LETTERS = "abcdefghijklmnopqrstuvwx"
 CRASH, FAULT = "z", "y"
 """Texts with them kill their worker, or make its engine raise."""
+IMPATIENT = (
+    "from bert_serving.server import http_connections, outbox, zmq_under_way; http_connections.HEADER_SECONDS = 2; "
+    "outbox.HOLD_SECONDS = 3; zmq_under_way.GONE_SECONDS = 1"
+)
+"""The server's own limits would make a day last for an hour."""
 PATIENCE = 90.0
 MEMORY_MB = 80
 """What the server's process may have taken since its first hour."""
@@ -102,12 +107,12 @@ class Day:
         port, port_out, self.http_port = free_ports(3)
         flags = {"-model_dir": folder, "-engine": "dummy", "-port": port, "-port_out": port_out, "-num_worker": 2,
                  "-http_port": self.http_port, "-max_batch_size": 8, "-max_queue": 60,
-                 "-worker_timeout": 3}  # fmt: skip
+                 "-worker_timeout": 1}  # fmt: skip
         options = {"head": "classification", "batch_seconds": 0.002, "crash_id": IDS[CRASH], "error_id": IDS[FAULT]}
         arguments = [str(part) for pair in flags.items() for part in pair]
         for name, value in options.items():
             arguments += ["-engine_option", f"{name}={value}"]
-        self.server = RunningServer(arguments, port, port_out)
+        self.server = RunningServer(arguments, port, port_out, prologue=IMPATIENT)
         try:
             self.server.wait_for("all set, ready to serve request!", timeout=60)
         except BaseException:
