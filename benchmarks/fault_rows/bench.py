@@ -105,14 +105,24 @@ class Server:
 
     Args:
         ports: those of an earlier server, to take its place.
+        descriptors: how many it may open.
     """
 
-    def __init__(self, flags: list[str], ports: tuple[int, int] | None = None, wait: bool = True) -> None:
+    def __init__(
+        self,
+        flags: list[str],
+        ports: tuple[int, int] | None = None,
+        wait: bool = True,
+        descriptors: int | None = None,
+    ) -> None:
         self.port, self.port_out = ports or free_ports()
+        while {str(self.port), str(self.port_out)} & set(flags):  # the one for HTTP was found before
+            self.port, self.port_out = free_ports()
         self.folder = Path(tempfile.mkdtemp(prefix="faults-"))
         self.log_path = self.folder.with_suffix(".log")
         program = Path(sys.executable).with_name("bert-serving-start")
-        command = [str(program), *flags, "-port", str(self.port), "-port_out", str(self.port_out)]
+        limit = ["prlimit", f"--nofile={descriptors}:{descriptors}"] if descriptors else []
+        command = [*limit, str(program), *flags, "-port", str(self.port), "-port_out", str(self.port_out)]
         environment = {**os.environ, "TMPDIR": str(self.folder), "CUDA_VISIBLE_DEVICES": ""}
         with self.log_path.open("w") as log:
             self.process = subprocess.Popen(

@@ -6,12 +6,14 @@ import contextlib
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 
 from bert_serving.client import BertClient, EngineFailedError
 
-from .bench import Bench, Load, Outcome, Server, row, until
+from .bench import READY, Bench, Load, Outcome, Server, row, until
 
 
 def _killed(bench: Bench, workers: int) -> Outcome:
@@ -114,3 +116,24 @@ def once(bench: Bench) -> Outcome:
         until(lambda: server.log.count("ready and listening!") >= 2, 60)
         time.sleep(2)
     return Outcome("32 clients without pause, the only worker killed once", str(load), load.good)
+
+
+@row("slow-start", "-worker_timeout shorter than a start of 3 workers on a busy machine")
+def slow_start(bench: Bench) -> Outcome:
+    burners = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4)]
+    try:
+        with bench.serve("-num_worker", "3", "-worker_timeout", "2", wait=False) as server:
+            began = time.monotonic()
+            ready = until(lambda: READY in server.log or server.process.poll() is not None, 240)
+            seconds, retries = time.monotonic() - began, server.log.count("it was not ready within")
+            right = False
+            if READY in server.log:
+                with BertClient(timeout=120_000, **server.ports) as client:
+                    right = bench.ask(client, [0, 1, 2])
+            last = server.log.splitlines()[-1]
+    finally:
+        for burner in burners:
+            burner.kill()
+    named = "-worker_timeout" in last and "worker " in last
+    found = f"{retries} starts tried again, ready after {seconds:.0f} s, right {right}"
+    return Outcome("-num_worker 3 -worker_timeout 2 beside 4 busy processes", found, ready and (right or named))

@@ -125,7 +125,7 @@ class Day:
     def run(self, hours: int) -> None:
         try:
             for _ in range(hours):
-                for _ in range(self.rng.randint(1, 8)):
+                for _ in range(self.rng.randint(1, 12)):
                     action = self.rng.choices(ACTIONS, [weight for _, weight in _WEIGHTS])[0]
                     self.counts[action.__name__] = self.counts.get(action.__name__, 0) + 1
                     action(self)

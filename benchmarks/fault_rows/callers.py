@@ -1,0 +1,165 @@
+"""Rows about callers that take connections and give nothing, or go before they are answered."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+import numpy as np
+from bert_serving.client import BertClient
+
+from .bench import Bench, Outcome, Raw, close, free_ports, row, until
+
+HALF = b"POST /encode HTTP/1.1\r\nHost: localhost\r\nContent-"
+
+
+def post(port: int, texts: list[str], timeout: float = 120) -> Any:
+    body = json.dumps({"id": 1, "texts": texts}).encode()
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/encode", body, timeout=timeout) as reply:
+        return np.array(json.loads(reply.read())["result"], np.float32)
+
+
+def health(port: int) -> float:
+    """Seconds it took."""
+    began = time.monotonic()
+    urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=60).close()
+    return time.monotonic() - began
+
+
+def _half_sent(bench: Bench, limit: int, idle: int) -> tuple[str, bool]:
+    (port, _) = free_ports()
+    with bench.serve("-http_port", str(port), descriptors=limit) as server:
+        began = time.monotonic()
+        peers = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(idle)]
+        for peer in peers:
+            peer.sendall(HALF)
+        slowest = max(health(port) for _ in range(10))
+        os.kill(server.workers()[0], signal.SIGKILL)
+        with BertClient(timeout=60_000, **server.ports) as client:
+            right = bench.right(client.encode(bench.texts[:8]), list(range(8)))
+        right = right and close(post(port, bench.texts[:8]), bench.vectors[:8])
+        time.sleep(max(0.0, began + 15 - time.monotonic()))
+        open_ = sum(not _is_closed(peer) for peer in peers)
+        size, tracebacks = len(server.log), server.log.count("Traceback")
+        for peer in peers:
+            peer.close()
+        status = server.end()
+    found = (
+        f"ulimit -n {limit}, {idle}: /health in {slowest:.2f} s at most, both doors right {right} after a worker was "
+        f"killed, {open_} open after 15 s, log {size} bytes, {tracebacks} tracebacks, exit {status}"
+    )
+    return found, right and open_ == 0 and status == 0 and not tracebacks and size < 20_000 and slowest < 5
+
+
+def _is_closed(peer: socket.socket) -> bool:
+    peer.settimeout(0)
+    try:
+        while peer.recv(4096):
+            pass
+        return True
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+@row("half-sent", "half-sent HTTP requests that take all descriptors")
+def half_sent(bench: Bench) -> Outcome:
+    results = [_half_sent(bench, 1024, 1100), _half_sent(bench, 400, 420)]
+    found = "; ".join(found for found, _ in results)
+    return Outcome("1,100 half-sent requests under ulimit 1024, 420 under 400", found, all(good for _, good in results))
+
+
+@row("hang-up", "callers who hang up, and a client killed with much waiting")
+def hang_up(bench: Bench) -> Outcome:
+    (port, _) = free_ports()
+    code = (
+        "import sys; sys.path.insert(0, '.'); from bert_serving.client import BertClient\n"
+        "client = BertClient(port=int(sys.argv[1]), port_out=int(sys.argv[2]))\n"
+        "for _ in range(30): client.encode(sys.argv[3:] * 100, blocking=False)\n"
+        "print('sent', flush=True)\nclient.fetch_all()\n"
+    )
+    slow = ["-engine", "faulty", "-engine_option", "batch_seconds=0.2", "-max_batch_size", "16"]
+    with bench.serve("-http_port", str(port), *slow) as server:
+        body = json.dumps({"id": 1, "texts": (bench.texts * 2)[:400]}).encode()
+        head = f"POST /encode HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        callers = []
+        for _ in range(12):
+            callers.append(socket.create_connection(("127.0.0.1", port), timeout=30))
+            callers[-1].sendall(head + body)
+        time.sleep(1)
+        small = [time.monotonic()]
+        right = close(post(port, bench.texts[:1]), bench.vectors[:1])
+        small.append(time.monotonic())
+        for caller in callers:
+            caller.close()
+        began = time.monotonic()
+        http = until(lambda: server.status()["queue"]["waiting_requests"] == 0, 60)
+        http_seconds = time.monotonic() - began
+        client = subprocess.Popen(
+            [sys.executable, "-c", code, str(server.port), str(server.port_out), *bench.texts[:1]],
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert client.stdout
+        client.stdout.readline()
+        until(lambda: server.status()["queue"]["waiting_requests"] == 30, 20)
+        client.kill()
+        client.wait()
+        began = time.monotonic()
+        zmq = until(lambda: server.status()["queue"]["waiting_requests"] == 0, 60)
+        zmq_seconds = time.monotonic() - began
+        status = server.end()
+    found = (
+        f"one text by HTTP beside 12 x 400 in {small[1] - small[0]:.1f} s, right {right}; nothing waits "
+        f"{http_seconds:.1f} s after they hung up, {zmq_seconds:.1f} s after a client with 3,000 texts was killed; "
+        f"exit {status}"
+    )
+    return Outcome("12 HTTP requests of 400 texts, closed; a ZeroMQ client killed", found, right and http and zmq)
+
+
+@row("one-count", "-max_queue 5, five requests by each door")
+def one_count(bench: Bench) -> Outcome:
+    (port, _) = free_ports()
+    slow = ["-engine", "faulty", "-engine_option", "batch_seconds=0.5", "-max_batch_size", "1", "-max_queue", "5"]
+    outcomes: list[str] = []
+    with bench.serve("-http_port", str(port), *slow) as server:
+
+        def ask() -> None:
+            try:
+                post(port, bench.texts[:8])
+                outcomes.append("answered")
+            except urllib.error.HTTPError as error:
+                outcomes.append(f"{error.code}")
+
+        threads = [threading.Thread(target=ask, daemon=True) for _ in range(5)]
+        for thread in threads[:3]:
+            thread.start()
+        client = Raw(server, b"asker")
+        until(lambda: server.status()["queue"]["waiting_http_requests"] == 3, 20)
+        for number in range(5):
+            client.send(bench.texts[:8], number)
+        until(lambda: server.status()["queue"]["waiting_requests"] == 5, 20)
+        waiting = server.status()["queue"]["waiting_requests"]
+        for thread in threads[3:]:
+            thread.start()
+        answers = [client.receive(120)[1] for _ in range(5)]
+        refused = sum(isinstance(answer, dict) for answer in answers)
+        for thread in threads:
+            thread.join(120)
+        client.close()
+        status = server.end()
+    found = (
+        f"{waiting} wait; by ZeroMQ {5 - refused} answered, {refused} refused; by HTTP {sorted(outcomes)}; "
+        f"exit {status}"
+    )
+    good = waiting == 5 and refused == 3 and sorted(outcomes) == ["503", "503", *["answered"] * 3] and status == 0
+    return Outcome("-max_queue 5: 3 by HTTP, 5 by ZeroMQ, 2 by HTTP", found, good)
