@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from bert_serving.server import json_size
-from bert_serving.server.http_door import MOST_JSON_VALUES, _parse
+from bert_serving.server.http_request import MOST_JSON_VALUES, parse_request
 from bert_serving.server.json_size import count_values
 from bert_serving.server.requests import RequestError
 from hypothesis import given
@@ -41,7 +41,7 @@ def test_small_values_without_number_are_refused_before_they_are_made(one: bytes
     tracemalloc.start()
     try:
         with pytest.raises(RequestError, match="send it in parts") as caught:
-            _parse(body)
+            parse_request(body)
         assert tracemalloc.get_traced_memory()[1] < 64 << 20
     finally:
         tracemalloc.stop()

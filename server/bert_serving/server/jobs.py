@@ -22,8 +22,6 @@ from bert_ft.text.packing import InputFeatures
 from bert_ft.text.windows import WindowedText, merge_spans
 
 MAX_REPLY_BYTES = 2 << 30
-_BYTES_OF_A_SCORE = 22
-"""Digits, a colon and a comma."""
 
 
 class EncodeResult(NamedTuple):
@@ -182,12 +180,11 @@ class ClassifyJob(_OneSequenceJob):
 
     output = "head"
 
-    def __init__(self, count: int, labels: list[str]) -> None:
+    def __init__(self, count: int, model: ModelInfo) -> None:
         super().__init__(count)
-        size = sum(len(json_bytes(label)) + _BYTES_OF_A_SCORE for label in labels)
-        _check_size(count * size, "the scores of all labels")
-        self._labels = labels
-        self._rows = np.empty((count, len(labels)), np.float64)
+        _check_size(count * model.bytes_of_scores, "the scores of all labels")
+        self._labels = model.labels
+        self._rows = np.empty((count, len(model.labels)), np.float64)
 
     def result(self) -> JsonResult:
         """Row by row: with many labels all rows as Python objects would take ten times the memory of their JSON."""
@@ -262,7 +259,7 @@ def make_job(request: TaskRequest, count: int, model: ModelInfo, settings: Setti
     if request.task == "tag":
         return TagJob(count, model.labels, request.output)
     if request.task == "classify":
-        return ClassifyJob(count, model.labels)
+        return ClassifyJob(count, model)
     return EncodeJob(count, model.dim, settings)
 
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
+from bert_serving.client.wire import json_bytes
 from bert_serving.server.requests import RequestError
 
 _TASK_OF_HEAD = {"classification": "classify", "tagging": "tag"}
 
 
-class ModelInfo(NamedTuple):
+_BYTES_OF_A_SCORE = 22
+"""Digits, a colon and a comma."""
+
+
+@dataclass(frozen=True)
+class ModelInfo:
     """
     Attributes:
         dim: length of a vector; 0 before a worker is ready.
@@ -24,6 +32,11 @@ class ModelInfo(NamedTuple):
     @classmethod
     def from_engine(cls, info: dict[str, Any]) -> ModelInfo:
         return cls(info["dim"], info.get("head"), list(info.get("labels", ())))
+
+    @cached_property
+    def bytes_of_scores(self) -> int:
+        """What the scores of all labels take in an answer, as JSON."""
+        return sum(len(json_bytes(label)) + _BYTES_OF_A_SCORE for label in self.labels)
 
     @property
     def tasks(self) -> list[str]:

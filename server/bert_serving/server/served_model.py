@@ -43,6 +43,7 @@ class ServedModel:
         self.on_fatal: Callable[[str], None] = lambda message: None
         self.requests = 0
         self._files = files
+        self._info: ModelInfo | None = None
         self.dispatcher = Dispatcher(settings, files, spare, self._on_worker_ready, self._on_fatal)
         self._check = Periodic(_CHECK_SECONDS, self.dispatcher.check)
 
@@ -93,9 +94,12 @@ class ServedModel:
 
     def info(self) -> ModelInfo:
         """What the workers say of the model; before one is ready, what bert_ft.json says."""
+        if self._info is not None:
+            return self._info
         for worker in self.dispatcher.supervisor.workers:
             if worker.info:
-                return ModelInfo.from_engine(worker.info)
+                self._info = ModelInfo.from_engine(worker.info)
+                return self._info
         metadata = self.settings.directory.metadata
         return ModelInfo(0, metadata.head, metadata.labels) if metadata else ModelInfo(0, None, [])
 

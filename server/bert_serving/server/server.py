@@ -63,9 +63,8 @@ class Server:
         self._warnings = [*self._models.current.settings.warnings, *(curve.warnings if curve else ())]
         connections = connections_of_a_door(options.num_worker, 3 if options.http_port else 2)
         self._door = ZmqDoor(
-            options.host, options.port, options.port_out, options.allow_remote_terminate, self, curve,
-            connections, self._spare,
-        )  # fmt: skip
+            options.host, options.port, options.port_out, options.allow_remote_terminate, self, curve, connections
+        )
         self._http = (
             HttpDoor(
                 options.host, options.http_port, options.cors, options.http_max_connect, self, http_keys, connections

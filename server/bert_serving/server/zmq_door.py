@@ -21,7 +21,6 @@ from bert_serving.client.wire import (
     error_reply,
 )
 from bert_serving.server.curve import CurveKeys
-from bert_serving.server.descriptors import Spare
 from bert_serving.server.json_texts import parse_texts
 from bert_serving.server.logs import Throttle, get_logger
 from bert_serving.server.outbox import Frames, Outbox
@@ -62,7 +61,6 @@ class ZmqDoor:
         service: Service,
         keys: CurveKeys | None = None,
         max_connections: int | None = None,
-        spare: Spare | None = None,
     ) -> None:
         self._host = host
         self._ports = {"-port": port, "-port_out": port_out}
@@ -76,7 +74,6 @@ class ZmqDoor:
         self._outbox = Outbox(self._sender, service.pause)
         self._readers = Readers(self._replies, port_out, self._outbox, self._warn, keys is not None, max_connections)
         self._guard = Guard(port, 3 * MAX_REQUEST_BYTES, max_connections)
-        self._spare = spare or Spare(0)
         self._more_waits = False
         self._under_way = UnderWay(service.waiting, self._deliver)
         self._last_answer = float("-inf")
@@ -317,9 +314,7 @@ class ZmqDoor:
 
     def _expire(self) -> None:
         self._drain_requests()
-        with self._spare.lend():
-            cut = self._guard.check() + self._readers.check_peers()
-        if cut:
+        if cut := self._guard.check() + self._readers.check_peers():
             self._warn(f"{cut} peers were cut off: they sent much without the end of a message, or were too many")
         self._readers.sweep()
         if dropped := self._under_way.drop_unheard(self._outbox.is_heard):

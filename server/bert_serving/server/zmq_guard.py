@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import zmq
+from bert_serving.server.descriptors import open_descriptors
 
 MOST_IN_ALL = 4 << 30
 """Of all connections together."""
@@ -96,13 +97,13 @@ def _connections(port: int) -> Iterator[tuple[_Peer, int]]:
     """Those of a port, and the bytes received."""
     if not hasattr(socket, "TCP_INFO") or not os.path.isdir("/proc/self/fd"):
         return
-    for name in os.listdir("/proc/self/fd"):
-        with _connection(int(name), port) as connection:
+    for descriptor in open_descriptors():
+        with _connection(descriptor, port) as connection:
             if connection is not None:
                 with contextlib.suppress(OSError, struct.error):
-                    inode = os.fstat(int(name)).st_ino
+                    inode = os.fstat(descriptor).st_ino
                     info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)
-                    yield _Peer(int(name), inode), struct.unpack_from("=Q", info, _BYTES_RECEIVED)[0]
+                    yield _Peer(descriptor, inode), struct.unpack_from("=Q", info, _BYTES_RECEIVED)[0]
 
 
 @contextlib.contextmanager
