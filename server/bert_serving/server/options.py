@@ -194,7 +194,7 @@ def server_options() -> list[click.Option]:
         option("-port", "-port_in", "-port_data", type=PORT, metavar="PORT", help="port that takes requests"),
         option("-port_out", "-port_result", type=PORT, metavar="PORT", help="port that gives results"),
         option("-http_port", type=PORT, metavar="PORT", show_default="off", help="port of the HTTP door"),
-        option("-http_max_connect", type=POSITIVE, metavar="REQUESTS", help="HTTP requests at the same time"),
+        option("-http_max_connect", type=POSITIVE, metavar="REQUESTS", help="large HTTP requests at the same time"),
         option("-cors", metavar="ORIGIN", help="origin that HTTP answers allow"),
         _added("-allow_remote_terminate", is_flag=True, help="let every peer stop the server, not only this machine's"),
         _added(
@@ -220,7 +220,7 @@ def server_options() -> list[click.Option]:
             help="most word pieces of one batch",
         ),
         option("-priority_batch_size", type=COUNT, metavar="TEXTS", help="requests up to this size go first"),
-        _added("-max_queue", type=POSITIVE, metavar="REQUESTS", help="most unanswered requests; more are refused"),
+        _added("-max_queue", type=POSITIVE, metavar="REQUESTS", help="most unanswered requests of both doors together; more are refused"),
         _added("-max_request_texts", type=POSITIVE, metavar="TEXTS", help="most texts of one request"),
         _added(
             "-worker_timeout",
