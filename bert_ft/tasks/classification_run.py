@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +46,22 @@ class ClassificationRun:
     Args:
         task: name of the task, as recorded in bert_ft.json.
         labels: class names in id order, or None for the task's or the data's.
+        file_flags: the flags that ``files`` came from, for bert_ft.json.
     """
 
-    def __init__(self, task: str, files: TaskFiles, labels: Sequence[str] | None, flags: TrainingFlags) -> None:
+    def __init__(
+        self,
+        task: str,
+        files: TaskFiles,
+        labels: Sequence[str] | None,
+        flags: TrainingFlags,
+        file_flags: Mapping[str, Any],
+    ) -> None:
         self._task = task
         self._files = files
         self._labels = list(labels) if labels else None
         self._flags = flags
+        self._own_flags = {"labels": self._labels, **file_flags}
         self._bad_rows = BadRows.parse(flags.on_bad_row)
         self._metrics: dict[str, Any] = {"task": task}
 
@@ -71,7 +80,7 @@ class ClassificationRun:
 
     def _train(self) -> int:
         flags = self._flags
-        start = starting_point(flags)
+        start = starting_point(flags, self._task, self._own_flags)
         inputs = InputBuilder(start.tokenizer, flags.max_seq_length)
         train, labels = read_training_split(flags.data_dir, self._files, self._labels, self._bad_rows)
         assert train.label_ids is not None
@@ -94,6 +103,7 @@ class ClassificationRun:
             data=TrainingSet(_features(inputs, train), list(train.label_ids[:, None]), sources),
             plan=Plan(schedule, flags.train_batch_size, flags.seed, METRIC),
             evaluate=evaluate if dev else None,
+            flags=self._own_flags,
             development_checksum=checksum(e[:-1] for e in dev.examples) if dev else None,
         )
         result, self._metrics["train"] = fine_tune(flags, start, recipe)

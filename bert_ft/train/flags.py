@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from bert_ft.command import AddedOption
+from bert_ft.command import AddedOption, GivenPath
 from bert_ft.errors import BertFtError
 
 _IDENTITY = (
@@ -21,6 +21,7 @@ _IDENTITY = (
     "warmup_proportion",
     "seed",
 )
+_SAY_HOW = ("resume", "overwrite")  # and not what is trained
 _DO_FLAGS = ("do_train", "do_eval", "do_predict")
 
 
@@ -48,6 +49,7 @@ class TrainingFlags:
     on_bad_row: str
     save_checkpoints_steps: int = 1000
     resume: bool = False
+    overwrite: bool = False
 
     @classmethod
     def resolve(cls, values: dict[str, Any]) -> TrainingFlags:
@@ -63,7 +65,8 @@ class TrainingFlags:
             resolved[name] = bool(resolved[name])
         if not any(resolved[name] for name in _DO_FLAGS):
             raise BertFtError("nothing to do: give at least one of --do_train, --do_eval and --do_predict")
-        resolved["resume"] = bool(resolved["resume"])
+        for name in _SAY_HOW:
+            resolved[name] = bool(resolved[name])
         if resolved["resume"] and not resolved["do_train"]:
             raise BertFtError("--resume continues a training: give --do_train too, or leave --resume out")
         for name in ("data_dir", "output_dir"):
@@ -72,9 +75,8 @@ class TrainingFlags:
 
     def record(self) -> dict[str, Any]:
         """JSON values for bert_ft.json; the same for a training that was resumed."""
-        values = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self).items()}
-        del values["resume"]
-        return values
+        values = {key: value for key, value in asdict(self).items() if key not in _SAY_HOW}
+        return {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}
 
     def identity(self) -> dict[str, Any]:
         """Those that must be the same for a training to be resumed, by their names on the command line."""
@@ -88,8 +90,8 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _text(name: str, help: str, default: Any = None) -> Any:
-    return click.option(f"--{name}", default=default, help=help)
+def _path(name: str, help: str, default: Any = None) -> Any:
+    return click.option(f"--{name}", type=GivenPath(), default=default, help=help)
 
 
 def _switch(name: str, help: str, cls: type[click.Option] = click.Option) -> Any:
@@ -101,14 +103,14 @@ def _count(name: str, default: int, help: str) -> Any:
 
 
 _OPTIONS = [
-    _text("data_dir", "Folder of the data files.", "data"),
-    _text("output_dir", "Folder the model and the results are written to.", "output"),
-    _text(
+    _path("data_dir", "Folder of the data files.", "data"),
+    _path("output_dir", "Folder the model and the results are written to.", "output"),
+    _path(
         "init_checkpoint",
         "Checkpoint prefix or model folder to start from [default: the one below this folder].",
     ),
-    _text("vocab_file", "Vocabulary [default: vocab.txt beside the checkpoint]."),
-    _text("bert_config_file", "Shape of the network [default: bert_config.json beside the checkpoint]."),
+    _path("vocab_file", "Vocabulary [default: vocab.txt beside the checkpoint]."),
+    _path("bert_config_file", "Shape of the network [default: bert_config.json beside the checkpoint]."),
     _switch("do_lower_case", "Lower-case text and strip accents [default: as the checkpoint's folder says]."),
     _switch("do_train", "Train [default: true when no --do_ flag is given]."),
     _switch("do_eval", "Score on the development data [default: true when no --do_ flag is given]."),
@@ -139,6 +141,11 @@ _OPTIONS = [
     _switch(
         "resume",
         "Continue the unfinished training in --output_dir at the step it had reached [default: false].",
+        cls=AddedOption,
+    ),
+    _switch(
+        "overwrite",
+        "Replace the model in --output_dir though another command made it [default: false].",
         cls=AddedOption,
     ),
     click.option(

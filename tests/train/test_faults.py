@@ -77,7 +77,7 @@ def test_a_model_that_cannot_be_written_is_one_line_and_the_old_one_stays(
     assert train(folder, CLASSIFY, tmp_path / "out", "--do_train", "--num_train_epochs=1").exit_code == 0
     before = contents(tmp_path / "out")
     with no_file_beyond_at_steps(monkeypatch, 6, 99, 5_000):
-        done = train(folder, CLASSIFY, tmp_path / "out", "--do_train", "--num_train_epochs=1", "--seed=2")
+        done = train(folder, CLASSIFY, tmp_path / "out", "--do_train", "--num_train_epochs=1", "--seed=2", "--overwrite")
     assert error_of(done).endswith(f"{tmp_path / 'out'}: the model could not be written (File too large)")
     assert contents(tmp_path / "out") == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

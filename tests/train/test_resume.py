@@ -245,8 +245,8 @@ def test_resume_without_a_state_is_one_line(folder: Path, tmp_path: Path) -> Non
 
 
 def test_a_new_training_says_that_it_gives_up_an_unfinished_one(folder: Path, unfinished: Path) -> None:
-    done = train(folder, CLASSIFY, unfinished, "--num_train_epochs=1")
-    assert done.exit_code == 0
+    done = train(folder, CLASSIFY, unfinished, "--num_train_epochs=1", "--overwrite")
+    assert done.exit_code == 0, done.output
     assert done.stderr.count("the unfinished training there is given up") == 1
     assert ModelMetadata.load(unfinished / "bert_ft.json").metrics["step"] == 7
     assert not (unfinished / "training_state").exists()

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from bert_ft.command import AddedOption
+from bert_ft.command import AddedOption, GivenPath
 from bert_ft.model.config import BertConfig
 from bert_ft.model.variables import layer_index
 
@@ -116,9 +116,9 @@ _OPTIONS = [
         default=0,
         help="Copies of each training text in which entities are swapped for others of their type.",
     ),
-    _added("train_file", help="Training data, below --data_dir [default: train.* or *.train]."),
-    _added("dev_file", help="Development data [default: dev.*, val.* or *.dev]."),
-    _added("test_file", help="Test data [default: test.* or *.test]."),
+    _added("train_file", type=GivenPath(), help="Training data, below --data_dir [default: train.* or *.train]."),
+    _added("dev_file", type=GivenPath(), help="Development data [default: dev.*, val.* or *.dev]."),
+    _added("test_file", type=GivenPath(), help="Test data [default: test.* or *.test]."),
     _added(
         "holdout",
         type=click.FloatRange(0, 1, max_open=True),

@@ -70,7 +70,7 @@ class TaggingRun:
 
     def _train(self) -> int:
         flags, tagging = self._flags, self._tagging
-        start = starting_point(flags)
+        start = starting_point(flags, self._task, tagging.record())
         builder = WindowBuilder(start.tokenizer, flags.max_seq_length)
         train, held_out = self._read_training()
         dev = self._read_dev(held_out) if flags.do_eval else None
