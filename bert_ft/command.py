@@ -74,6 +74,8 @@ class LegacyCommand(click.Command):
             return super().invoke(ctx)
         except BertFtError as error:
             raise OneLineError(str(error), 1) from error
+        except MemoryError as error:
+            raise OneLineError(f"not enough memory ({error or 'no more is given'})", 1) from error
         except KeyboardInterrupt as interrupt:
             raise OneLineError("interrupted", signal_status(interrupt)) from None
         except click.UsageError as error:

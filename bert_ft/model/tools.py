@@ -16,6 +16,7 @@ from bert_ft.model.overwrite import refuse_model, refuse_source
 from bert_ft.model.save import save_model_directory
 from bert_ft.model.variables import Shapes, encoder_shapes, is_training_state
 from bert_ft.model.vocabulary import load_fitting_vocab
+from bert_ft.shown import first_of
 
 
 def export_checkpoint(
@@ -131,7 +132,7 @@ def _metadata_lines(path: Path, shapes: Shapes) -> list[str]:
         stored = shapes.get("output_weights")
         return [f"head        output_weights {list(stored)}" if stored else "head        none"]
     metadata = ModelMetadata.load(path)
-    head = f"{metadata.head}, {len(metadata.labels)} labels: {', '.join(metadata.labels)}"
+    head = f"{metadata.head}, {len(metadata.labels)} labels: {first_of(metadata.labels)}"
     lines = [
         f"task        {metadata.task}",
         f"head        {head if metadata.head else 'none'}",

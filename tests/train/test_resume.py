@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -140,15 +141,15 @@ def test_a_signal_in_an_evaluation_ends_it_at_once_and_it_is_made_up_for(
     assert train(folder, CLASSIFY, tmp_path / "whole").exit_code == 0
     from bert_ft.tasks import classification_run
 
-    plain = classification_run.predict_logits
+    plain = classification_run.logits_in_parts
 
-    def interrupted(*args: Any) -> np.ndarray:
+    def interrupted(*args: Any) -> Iterator[np.ndarray]:
         os.kill(os.getpid(), signal.SIGTERM)
-        plain(*args)
+        yield from plain(*args)
         pytest.fail("went on")
 
     with monkeypatch.context() as patch:
-        patch.setattr(classification_run, "predict_logits", interrupted)
+        patch.setattr(classification_run, "logits_in_parts", interrupted)
         done = train(folder, CLASSIFY, tmp_path / "broken")
     assert done.exit_code == 143
     assert "interrupted after step 7 of 21" in done.stderr
