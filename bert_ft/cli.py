@@ -13,6 +13,7 @@ from bert_ft.errors import BertFtError
 from bert_ft.logs import log_to_stderr
 from bert_ft.model.config import ACTIVATIONS, BertConfig
 from bert_ft.model.strategy import PoolingStrategy
+from bert_ft.ranges import COUNT, SEED
 from bert_ft.tasks.rows import BadRows
 from bert_ft.text.line_files import is_replaced
 from bert_ft.text.vocab import Vocab
@@ -86,7 +87,7 @@ def export(checkpoint: Path, output: Path, labels: str | None, **values: Any) ->
 @click.option("--attention_probs_dropout_prob", type=float, default=0.1, help="Dropout of attention in training.")
 @click.option("--initializer_range", type=float, default=0.02, help="Standard deviation of the random weights.")
 @click.option("--do_lower_case", type=bool, is_flag=False, flag_value="true", default=True, help="Casing.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Decides the weights.")
+@click.option("--seed", type=SEED, default=0, help="Decides the weights.")
 @_overwrite
 def new_checkpoint(
     output: Path, vocab_file: Path, do_lower_case: bool, seed: int, overwrite: bool, **shape: Any
@@ -105,7 +106,7 @@ def new_checkpoint(
 @click.option(
     "--output", "target", type=_FILE, required=True, help="One JSON object a line, in order; - is standard output."
 )
-@click.option("--batch_size", type=click.IntRange(min=1), default=64, help="Texts that go through the model at once.")
+@click.option("--batch_size", type=COUNT, default=64, help="Texts that go through the model at once.")
 @click.option(
     "--max_seq_length",
     type=click.IntRange(min=3),
@@ -160,9 +161,7 @@ def predict(model_dir: Path, source: str, target: str, batch_size: int, max_seq_
     flag_value="true",
     help="Casing [default: what bert_ft.json says, else true].",
 )
-@click.option(
-    "--batch_size", type=click.IntRange(min=1), default=64, help="Sentences that go through the model at once."
-)
+@click.option("--batch_size", type=COUNT, default=64, help="Sentences that go through the model at once.")
 @click.option("--text_column", help="First sentence: a column's name or number from 0 [default: found].")
 @click.option("--text_b_column", help="Second sentence, likewise.")
 @click.option("--score_column", help="Score, likewise.")

@@ -44,6 +44,10 @@ def export_checkpoint(
     refuse_source(output, checkpoint)
     refuse_model(output, overwrite)
     config = BertConfig.load(config_file or checkpoint.parent / CONFIG_NAME)
+    if max_seq_length is not None and max_seq_length > config.max_position_embeddings:
+        raise BertFtError(
+            f"--max_seq_length={max_seq_length} is more than the model's {config.max_position_embeddings} positions"
+        )
     vocab_path = vocab_file or checkpoint.parent / VOCAB_NAME
     load_fitting_vocab(vocab_path, config)
     reader = CheckpointReader(checkpoint)

@@ -11,6 +11,7 @@ import click
 
 from bert_ft.command import AddedOption, GivenPath
 from bert_ft.errors import BertFtError
+from bert_ft.ranges import COUNT, LEARNING_RATE, SEED, SOME_EPOCHS, Between
 
 _IDENTITY = (
     "do_eval",
@@ -99,7 +100,7 @@ def _switch(name: str, help: str, cls: type[click.Option] = click.Option) -> Any
 
 
 def _count(name: str, default: int, help: str) -> Any:
-    return click.option(f"--{name}", type=click.IntRange(min=1), default=default, help=help)
+    return click.option(f"--{name}", type=COUNT, default=default, help=help)
 
 
 _OPTIONS = [
@@ -121,19 +122,19 @@ _OPTIONS = [
     _count("predict_batch_size", 32, "Examples a forward pass in prediction; does not change the scores."),
     click.option(
         "--learning_rate",
-        type=click.FloatRange(min=0, min_open=True),
+        type=LEARNING_RATE,
         default=5e-5,
         help="Peak learning rate of Adam.",
     ),
     click.option(
         "--num_train_epochs",
-        type=click.FloatRange(min=0, min_open=True),
+        type=SOME_EPOCHS,
         default=3.0,
         help="Passes over the training data; may be a fraction.",
     ),
     click.option(
         "--warmup_proportion",
-        type=click.FloatRange(min=0, max=1),
+        type=Between(0, 1),
         default=0.1,
         help="Share of the steps in which the rate rises linearly from 0.",
     ),
@@ -151,7 +152,7 @@ _OPTIONS = [
     click.option(
         "--seed",
         cls=AddedOption,
-        type=click.IntRange(min=0),
+        type=SEED,
         default=12345,
         help="Decides shuffling, dropout and the new head's weights.",
     ),
