@@ -262,7 +262,11 @@ def test_a_broken_state_is_one_line(folder: Path, unfinished: Path, name: str, d
     if damage != "absent":
         middle = len(content) // 2
         path.write_bytes(content[:middle] + (b"" if damage == "cut" else b"\xff" + content[middle + 1 :]))
-    assert str(unfinished / "training_state") in error_of(train(folder, CLASSIFY, unfinished, "--resume"))
+    error = error_of(train(folder, CLASSIFY, unfinished, "--resume"))
+    assert error.startswith(f"error: {unfinished / 'training_state'}: cannot be resumed from (")
+    assert error.endswith("; leave out --resume to start anew")
+    assert "copy" not in error
+    assert name.partition(".")[0] in error
 
 
 def test_a_state_of_two_savings_is_refused(folder: Path, unfinished: Path) -> None:
@@ -286,5 +290,7 @@ def test_what_a_kill_left_is_not_taken_for_the_checkpoint_to_start_from(
 def test_a_state_whose_best_model_is_gone_is_refused(folder: Path, unfinished: Path) -> None:
     (unfinished / "bert_model.ckpt.index").unlink()
     done = train(folder, CLASSIFY, unfinished, "--resume")
-    assert "bert_model.ckpt.index: no such file" in error_of(done)
+    error = error_of(done)
+    assert f"cannot be resumed from ({unfinished / 'bert_model.ckpt.index'}: no such file" in error
+    assert error.endswith("; leave out --resume to start anew")
     assert "continuing after step" not in done.stderr
