@@ -1,12 +1,12 @@
-"""Try everything that kills, hangs or floods a server, and print what came of it.
+"""Try everything that kills, hangs or floods a server or loses a model, and print what came of it.
 
 Usage: python benchmarks/faults.py [--quick] [--row NAME]... [--model_dir DIR] [--old_client DIR] [--minutes N] [--list]
 
-Each row starts real servers on a real model directory (by default a small one made for the run), with clients whose
-every answer is compared with the vector that the engine computes in this process for each text alone. --quick has
-smaller numbers. --old_client is a folder with bert-serving-client 1.10.0 (by default it is installed into a temporary
-one). --minutes is the length of the row "soak", which runs only if it is named. Needs Linux: memory and descriptors are
-read from /proc.
+A row about training runs its commands; every other starts real servers on a real model directory (by default a small
+one made for the run), with clients whose every answer is compared with the vector that the engine computes in this
+process for each text alone. --quick has smaller numbers. --old_client is a folder with bert-serving-client 1.10.0 (by
+default it is installed into a temporary one). --minutes is the length of the row "soak", which runs only if it is
+named. Needs Linux: memory and descriptors are read from /proc.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--list", action="store_true")
     arguments = parser.parse_args()
-    from fault_rows import callers, crowd, fuzz, http, life, limits, models, oddities, soak, workers  # noqa: F401
+    from fault_rows import (  # noqa: F401
+        callers, crowd, fuzz, http, life, limits, models, oddities, soak, training, workers,
+    )  # fmt: skip
     from fault_rows.bench import ROWS, Bench
     from fault_rows.oracle import Oracle
 

@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from bert_ft import __version__
-from bert_ft.command import LegacyCommand, OneLineError, signal_status
+from bert_ft.command import GivenPath, LegacyCommand, OneLineError, signal_status
 from bert_ft.errors import BertFtError
 from bert_ft.logs import log_to_stderr
 from bert_ft.model.config import ACTIVATIONS, BertConfig
 from bert_ft.model.strategy import PoolingStrategy
+from bert_ft.ranges import COUNT, SEED
 from bert_ft.tasks.rows import BadRows
 from bert_ft.text.line_files import is_replaced
 from bert_ft.text.vocab import Vocab
@@ -20,7 +21,16 @@ from bert_ft.train_command import main as train_main
 
 __all__ = ["main", "train_main"]
 
-_PATH = click.Path(path_type=Path)
+_PATH = GivenPath(path_type=Path)
+_FILE = GivenPath()  # or -
+_overwrite = click.option(
+    "--overwrite",
+    type=bool,
+    is_flag=False,
+    flag_value="true",
+    default=False,
+    help="Replace a model that OUTPUT holds.",
+)
 
 
 @click.group()
@@ -45,6 +55,7 @@ def train(arguments: tuple[str, ...]) -> None:
 @click.option("--labels", help="Class names in id order, parted by commas [default: 0, 1, …].")
 @click.option("--do_lower_case", type=bool, is_flag=False, flag_value="true", default=True, help="Casing.")
 @click.option("--max_seq_length", type=click.IntRange(min=1), help="Longest input of its training, in pieces.")
+@_overwrite
 def export(checkpoint: Path, output: Path, labels: str | None, **values: Any) -> None:
     """Make a model directory OUTPUT from CHECKPOINT, a prefix such as DIR/model.ckpt-1234, without optimizer state."""
     from bert_ft.model.tools import export_checkpoint  # imports TensorFlow: seconds
@@ -58,6 +69,7 @@ def export(checkpoint: Path, output: Path, labels: str | None, **values: Any) ->
         names,
         values["do_lower_case"],
         values["max_seq_length"],
+        values["overwrite"],
     )
 
 
@@ -75,21 +87,26 @@ def export(checkpoint: Path, output: Path, labels: str | None, **values: Any) ->
 @click.option("--attention_probs_dropout_prob", type=float, default=0.1, help="Dropout of attention in training.")
 @click.option("--initializer_range", type=float, default=0.02, help="Standard deviation of the random weights.")
 @click.option("--do_lower_case", type=bool, is_flag=False, flag_value="true", default=True, help="Casing.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Decides the weights.")
-def new_checkpoint(output: Path, vocab_file: Path, do_lower_case: bool, seed: int, **shape: Any) -> None:
+@click.option("--seed", type=SEED, default=0, help="Decides the weights.")
+@_overwrite
+def new_checkpoint(
+    output: Path, vocab_file: Path, do_lower_case: bool, seed: int, overwrite: bool, **shape: Any
+) -> None:
     """Write a model directory OUTPUT with random weights in Google's layout, for demos and tests."""
     from bert_ft.model.tools import new_checkpoint as write  # imports TensorFlow: seconds
 
     shape["intermediate_size"] = shape["intermediate_size"] or 4 * shape["hidden_size"]
     config = BertConfig.from_dict({"vocab_size": len(Vocab.load(vocab_file)), **shape}, "new-checkpoint")
-    write(output, config, vocab_file, do_lower_case, seed)
+    write(output, config, vocab_file, do_lower_case, seed, overwrite)
 
 
 @main.command("predict", cls=LegacyCommand)
 @click.option("--model_dir", type=_PATH, required=True, help="Model directory with a tagging or classification head.")
-@click.option("--input", "source", required=True, help="Texts, one a line, UTF-8; - is standard input.")
-@click.option("--output", "target", required=True, help="One JSON object a line, in order; - is standard output.")
-@click.option("--batch_size", type=click.IntRange(min=1), default=64, help="Texts that go through the model at once.")
+@click.option("--input", "source", type=_FILE, required=True, help="Texts, one a line, UTF-8; - is standard input.")
+@click.option(
+    "--output", "target", type=_FILE, required=True, help="One JSON object a line, in order; - is standard output."
+)
+@click.option("--batch_size", type=COUNT, default=64, help="Texts that go through the model at once.")
 @click.option(
     "--max_seq_length",
     type=click.IntRange(min=3),
@@ -115,7 +132,11 @@ def predict(model_dir: Path, source: str, target: str, batch_size: int, max_seq_
 @main.command("evaluate-sts", cls=LegacyCommand)
 @click.option("--model_dir", type=_PATH, required=True, help="Model directory.")
 @click.option("--file", "source", type=_PATH, required=True, help="Pairs with a score: CSV, TSV or JSON lines, UTF-8.")
-@click.option("--output", help="Write the result as JSON to this file; - is standard output, instead of the table.")
+@click.option(
+    "--output",
+    type=_FILE,
+    help="Write the result as JSON to this file; - is standard output, instead of the table.",
+)
 @click.option(
     "--pooling_strategy",
     type=click.Choice(list(PoolingStrategy.__members__)),
@@ -140,9 +161,7 @@ def predict(model_dir: Path, source: str, target: str, batch_size: int, max_seq_
     flag_value="true",
     help="Casing [default: what bert_ft.json says, else true].",
 )
-@click.option(
-    "--batch_size", type=click.IntRange(min=1), default=64, help="Sentences that go through the model at once."
-)
+@click.option("--batch_size", type=COUNT, default=64, help="Sentences that go through the model at once.")
 @click.option("--text_column", help="First sentence: a column's name or number from 0 [default: found].")
 @click.option("--text_b_column", help="Second sentence, likewise.")
 @click.option("--score_column", help="Score, likewise.")
@@ -185,21 +204,23 @@ def evaluate_sts(source: Path, output: str | None, on_bad_row: str, **values: An
     default=False,
     help="Leave the classifier of a BertForSequenceClassification or BertForTokenClassification out.",
 )
-def import_hf(folder: Path, output: Path, do_lower_case: bool | None, encoder_only: bool) -> None:
+@_overwrite
+def import_hf(folder: Path, output: Path, do_lower_case: bool | None, encoder_only: bool, overwrite: bool) -> None:
     """Make a model directory OUTPUT from DIR, a Hugging Face BERT: safetensors, config.json, vocab.txt."""
     from bert_ft.model.huggingface import import_model  # imports TensorFlow: seconds
 
-    import_model(folder, output, do_lower_case, encoder_only)
+    import_model(folder, output, do_lower_case, encoder_only, overwrite)
 
 
 @main.command("export-hf", cls=LegacyCommand)
 @click.argument("model_dir", type=_PATH, metavar="DIR")
 @click.argument("output", type=_PATH)
-def export_hf(model_dir: Path, output: Path) -> None:
+@_overwrite
+def export_hf(model_dir: Path, output: Path, overwrite: bool) -> None:
     """Write the model directory DIR as a Hugging Face folder OUTPUT: safetensors, config.json, vocab.txt."""
     from bert_ft.model.huggingface import export_model  # imports TensorFlow: seconds
 
-    export_model(model_dir, output)
+    export_model(model_dir, output, overwrite)
 
 
 @main.command("inspect", cls=LegacyCommand)

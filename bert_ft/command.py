@@ -23,6 +23,18 @@ class AddedOption(click.Option):
     """
 
 
+class GivenPath(click.Path):
+    """A path; an empty one, as an unset variable of a script leaves it, is a wrong command line.
+
+    ``Path("")`` is the current directory, which nobody means by it.
+    """
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and not value.strip():
+            self.fail("the path is empty; give one, or leave the option out", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class OneLineError(click.ClickException):
     """A fault printed as one line."""
 
@@ -62,6 +74,8 @@ class LegacyCommand(click.Command):
             return super().invoke(ctx)
         except BertFtError as error:
             raise OneLineError(str(error), 1) from error
+        except MemoryError as error:
+            raise OneLineError(f"not enough memory ({error or 'no more is given'})", 1) from error
         except KeyboardInterrupt as interrupt:
             raise OneLineError("interrupted", signal_status(interrupt)) from None
         except click.UsageError as error:

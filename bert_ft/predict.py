@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
-
-import numpy as np
 
 from bert_ft.errors import BertFtError
 from bert_ft.logs import Progress, progress_bar
@@ -17,7 +16,7 @@ from bert_ft.model.directory import ModelDirectory, open_model_directory
 from bert_ft.model.heads import Head, TaggingHead, stored_head
 from bert_ft.model.variables import encoder_shapes
 from bert_ft.model.vocabulary import load_fitting_vocab
-from bert_ft.tasks.classification import classification_scores
+from bert_ft.tasks.classification_tally import softmax
 from bert_ft.tasks.tagging.model_io import decoder_of, predict_spans
 from bert_ft.text.entities import entities_of
 from bert_ft.text.inputs import InputBuilder
@@ -25,7 +24,7 @@ from bert_ft.text.line_files import count_lines, replaced_lines, text_chunks
 from bert_ft.text.tokenizer import FullTokenizer
 from bert_ft.text.windows import WindowBuilder
 from bert_ft.train.stop import StopSignals
-from bert_ft.train.trainer import predict_logits
+from bert_ft.train.trainer import logits_in_parts
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +34,8 @@ _NOTHING = "the line has no text to classify"
 class Predictor(Protocol):
     """Answers texts with JSON objects."""
 
-    def answer(self, texts: list[str], progress: Progress) -> list[dict[str, Any]]:
-        """One object a text, in order; advances the progress by the number of texts."""
+    def answer(self, texts: list[str], progress: Progress) -> Iterable[dict[str, Any]]:
+        """One object a text, in order, made as it is asked for; advances the progress by the number of texts."""
 
     def report(self) -> None:
         """Log what the user should know at the end."""
@@ -58,19 +57,22 @@ class ClassPredictor:
         self._batch_size = batch_size
         self._cut = 0
 
-    def answer(self, texts: list[str], progress: Progress) -> list[dict[str, Any]]:
+    def answer(self, texts: list[str], progress: Progress) -> Iterator[dict[str, Any]]:
         features = self._inputs.texts(texts)
         wanted = [one for one in features if len(one.ids) > len(one.special)]
         self._cut += sum(one.truncated for one in wanted)
         share = _Share(progress, len(texts), len(wanted))
-        logits = predict_logits(self._model, wanted, self._batch_size, share) if wanted else np.empty((0, 1))
-        rows = iter(classification_scores(logits).tolist())
-        return [
-            {"text": text, **self._best(next(rows)), **({"truncated": True} if one.truncated else {})}
-            if len(one.ids) > len(one.special)
-            else {"text": text, "error": _NOTHING}
-            for text, one in zip(texts, features, strict=True)
-        ]
+        parts = logits_in_parts(self._model, wanted, self._batch_size, share)
+        rows = (row for logits in parts for row in softmax(logits))
+        for text, one in zip(texts, features, strict=True):
+            if len(one.ids) > len(one.special):
+                yield {
+                    "text": text,
+                    **self._best(next(rows).tolist()),
+                    **({"truncated": True} if one.truncated else {}),
+                }
+            else:
+                yield {"text": text, "error": _NOTHING}
 
     def report(self) -> None:
         if self._cut:

@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from bert_ft.command import AddedOption, LegacyCommand
+from bert_ft.command import AddedOption, GivenPath, LegacyCommand
 from bert_ft.logs import log_to_stderr
 from bert_ft.tasks.classification_files import TASKS, Columns, custom_task
 from bert_ft.train.flags import TrainingFlags, training_options
 
 TASK_NAMES = (*TASKS, "tsv")
+_FILE_FLAGS = ("train_file", "dev_file", "test_file", "label_column", "text_column", "text_b_column")
 
 
 @click.command("run_classifier", cls=LegacyCommand)
@@ -23,9 +24,9 @@ TASK_NAMES = (*TASKS, "tsv")
     cls=AddedOption,
     help="Class names in id order, parted by commas [default: those of the data].",
 )
-@click.option("--train_file", cls=AddedOption, default="train.tsv", help="Task tsv: training data.")
-@click.option("--dev_file", cls=AddedOption, default="dev.tsv", help="Task tsv: development data.")
-@click.option("--test_file", cls=AddedOption, default="test.tsv", help="Task tsv: test data.")
+@click.option("--train_file", cls=AddedOption, type=GivenPath(), default="train.tsv", help="Task tsv: training data.")
+@click.option("--dev_file", cls=AddedOption, type=GivenPath(), default="dev.tsv", help="Task tsv: development data.")
+@click.option("--test_file", cls=AddedOption, type=GivenPath(), default="test.tsv", help="Task tsv: test data.")
 @click.option("--label_column", cls=AddedOption, type=int, default=0, help="Task tsv: column of the label, from 0.")
 @click.option("--text_column", cls=AddedOption, type=int, default=1, help="Task tsv: column of the text, from 0.")
 @click.option("--text_b_column", cls=AddedOption, type=int, help="Task tsv: column of a pair's second text, from 0.")
@@ -35,6 +36,7 @@ def main(task_name: str, labels: str | None, **values: Any) -> None:
     name = task_name.lower()
     if name not in TASK_NAMES:
         raise click.BadParameter(f"task_name {task_name!r} is not one of {', '.join(TASK_NAMES)}")
+    file_flags = {flag: values[flag] for flag in _FILE_FLAGS} if name == "tsv" else {}
     if name == "tsv":
         columns = Columns(values["text_column"], values["text_b_column"], values["label_column"])
         files = custom_task(values["train_file"], values["dev_file"], values["test_file"], columns)
@@ -44,7 +46,7 @@ def main(task_name: str, labels: str | None, **values: Any) -> None:
     from bert_ft.tasks.classification_run import ClassificationRun  # imports TensorFlow: seconds
 
     given = [label.strip() for label in labels.split(",")] if labels else None
-    sys.exit(ClassificationRun(name, files, given, flags).run())
+    sys.exit(ClassificationRun(name, files, given, flags, file_flags).run())
 
 
 if __name__ == "__main__":

@@ -33,10 +33,11 @@ def train_in_child(folder: Path, output: Path, resume: bool) -> None:
     """Train so that nearly every epoch is the best so far, and note what is saved at which step."""
     from bert_ft import run_classifier
     from bert_ft.tasks import classification_run
+    from bert_ft.tasks.classification_tally import ClassificationTally
     from bert_ft.train import fine_tune
 
-    def score(logits: Any, label_ids: Any, labels: Any) -> dict[str, float]:
-        loss = classification_run.mean_cross_entropy(logits, label_ids)
+    def score(self: ClassificationTally) -> dict[str, float]:
+        loss = plain_score(self)["loss"]
         return {"loss": loss, "accuracy": -loss}
 
     def save(path: Path, *rest: Any) -> None:
@@ -45,10 +46,11 @@ def train_in_child(folder: Path, output: Path, resume: bool) -> None:
         with (folder / f"{output.name}.saved").open("a") as file:
             file.write(f"{rest[-1].metrics['step']} {digest} {time.monotonic()}\n")
 
-    plain_save = fine_tune.save_model_directory
+    plain_save, plain_score = fine_tune.save_model_directory, ClassificationTally.scores
+    tally: Any = ClassificationTally
     task: Any = classification_run
     shared: Any = fine_tune
-    task._metrics = score
+    tally.scores = score
     task._print_scores = lambda path, scores: None
     shared.save_model_directory = save
     flags = ["--dev_file=train.tsv", f"--num_train_epochs={EPOCHS}", "--save_checkpoints_steps=3"]

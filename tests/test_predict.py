@@ -192,7 +192,7 @@ def test_the_bar_counts_texts_not_windows(tmp_path: Path, tagger: Path, classifi
     for model_dir in (tagger, classifier):
         for chosen in (texts, ["", " "]):
             bar = tqdm(total=len(chosen), file=io.StringIO())
-            load_predictor(model_dir, 2).answer(chosen, bar)
+            assert len(list(load_predictor(model_dir, 2).answer(chosen, bar))) == len(chosen)
             assert bar.n == len(chosen)
 
 

@@ -57,7 +57,9 @@ def test_the_short_form_trains_evaluates_and_leaves_a_model_directory(folder: Pa
     assert float(results["eval_accuracy"]) == metrics["dev"]["accuracy"]
     assert results.keys() == {"eval_accuracy", "eval_loss", "global_step", "loss"}
     assert f"accuracy {metrics['dev']['accuracy']:.4f}" in done.stdout
-    assert sum(map(sum, metrics["dev"]["confusion_matrix"])) == 84
+    assert sum(one["support"] for one in metrics["dev"]["per_class"].values()) == 84
+    wrong = sum(cell["count"] for cell in metrics["dev"]["most_confused"])
+    assert wrong == round(84 * (1 - metrics["dev"]["accuracy"]))
     assert not (folder / "short" / "test_results.tsv").exists()
 
 

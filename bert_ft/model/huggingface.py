@@ -33,6 +33,7 @@ from bert_ft.model.huggingface_config import (
 from bert_ft.model.huggingface_names import prefixed_tensor_name, tensor_name
 from bert_ft.model.huggingface_tensors import WEIGHTS_FILE, TensorReader, turned
 from bert_ft.model.initializer import initialize
+from bert_ft.model.overwrite import refuse_model, refuse_source
 from bert_ft.model.replace import replaced_directory
 from bert_ft.model.save import save_model_directory
 from bert_ft.model.variables import Shapes, encoder_shapes, is_training_state, pooler_shapes
@@ -44,7 +45,13 @@ _POOLER_SEED = 0
 _NAMED = 8
 
 
-def import_model(folder: Path, output: Path, do_lower_case: bool | None = None, encoder_only: bool = False) -> None:
+def import_model(
+    folder: Path,
+    output: Path,
+    do_lower_case: bool | None = None,
+    encoder_only: bool = False,
+    overwrite: bool = False,
+) -> None:
     """Make a model directory from a folder that holds a Hugging Face BERT.
 
     float32 weights keep every bit; float16 and bfloat16 are widened, which loses nothing. A folder without pooler
@@ -54,11 +61,14 @@ def import_model(folder: Path, output: Path, do_lower_case: bool | None = None, 
         folder: has config.json, vocab.txt, and model.safetensors or its parts with their index.
         do_lower_case: casing; None takes that of tokenizer_config.json.
         encoder_only: leave a classifier out.
+        overwrite: replace a model that ``output`` holds.
 
     Raises:
         BertFtError: a file is missing or broken, the model is no BERT, or a tensor is missing, of another shape
-            or of a type that float32 cannot hold.
+            or of a type that float32 cannot hold; ``output`` holds a model.
     """
+    refuse_source(output, folder)
+    refuse_model(output, overwrite)
     source = folder / CONFIG_FILE
     raw = read_json(source)
     config = read_config(raw, str(source))
@@ -92,17 +102,20 @@ def import_model(folder: Path, output: Path, do_lower_case: bool | None = None, 
     print(f"{output}: {len(weights)} variables, {kind or 'no'} head, {'lower-cased' if lower else 'case kept'}")
 
 
-def export_model(model_dir: Path, output: Path) -> None:
+def export_model(model_dir: Path, output: Path, overwrite: bool = False) -> None:
     """Write a model directory as a folder that Hugging Face's transformers can load.
 
     A CRF's transitions go along as ``crf.transitions``, which only this project reads.
 
     Args:
         output: gets config.json, model.safetensors, vocab.txt and tokenizer_config.json; replaced as a whole.
+        overwrite: replace a model that ``output`` holds.
 
     Raises:
-        BertFtError: the model directory is incomplete or broken, or the place cannot be written.
+        BertFtError: the model directory is incomplete or broken, ``output`` holds a model, or cannot be written.
     """
+    refuse_source(output, model_dir)
+    refuse_model(output, overwrite)
     opened = open_model_directory(model_dir)
     load_fitting_vocab(opened.vocab_file, opened.config)
     reader = CheckpointReader(opened.checkpoint)

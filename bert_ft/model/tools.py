@@ -12,9 +12,11 @@ from bert_ft.model.config import BertConfig
 from bert_ft.model.directory import CONFIG_NAME, METADATA_FILE, VOCAB_NAME, ModelMetadata
 from bert_ft.model.heads import ClassificationHead
 from bert_ft.model.initializer import initialize
+from bert_ft.model.overwrite import refuse_model, refuse_source
 from bert_ft.model.save import save_model_directory
 from bert_ft.model.variables import Shapes, encoder_shapes, is_training_state
 from bert_ft.model.vocabulary import load_fitting_vocab
+from bert_ft.shown import first_of
 
 
 def export_checkpoint(
@@ -25,6 +27,7 @@ def export_checkpoint(
     labels: list[str] | None,
     do_lower_case: bool,
     max_seq_length: int | None,
+    overwrite: bool = False,
 ) -> None:
     """Make a model directory from a checkpoint that Google's scripts wrote; optimizer state is left out.
 
@@ -33,8 +36,18 @@ def export_checkpoint(
         vocab_file, config_file: None takes the files beside the checkpoint.
         labels: class names in id order for a checkpoint with a classification head; None numbers them from 0.
         max_seq_length: what the model was trained with; None takes its number of positions.
+        overwrite: replace a model that ``output`` holds.
+
+    Raises:
+        BertFtError: ``output`` holds a model, or the checkpoint itself; a file is missing or does not fit the others.
     """
+    refuse_source(output, checkpoint)
+    refuse_model(output, overwrite)
     config = BertConfig.load(config_file or checkpoint.parent / CONFIG_NAME)
+    if max_seq_length is not None and max_seq_length > config.max_position_embeddings:
+        raise BertFtError(
+            f"--max_seq_length={max_seq_length} is more than the model's {config.max_position_embeddings} positions"
+        )
     vocab_path = vocab_file or checkpoint.parent / VOCAB_NAME
     load_fitting_vocab(vocab_path, config)
     reader = CheckpointReader(checkpoint)
@@ -53,8 +66,15 @@ def export_checkpoint(
     print(f"{output}: {len(wanted)} variables, {left_out} of the optimizer left out")
 
 
-def new_checkpoint(output: Path, config: BertConfig, vocab_file: Path, do_lower_case: bool, seed: int) -> None:
-    """Write a model directory with random weights."""
+def new_checkpoint(
+    output: Path, config: BertConfig, vocab_file: Path, do_lower_case: bool, seed: int, overwrite: bool = False
+) -> None:
+    """Write a model directory with random weights.
+
+    Raises:
+        BertFtError: ``output`` holds a model and ``overwrite`` is false; the place cannot be written.
+    """
+    refuse_model(output, overwrite)
     metadata = ModelMetadata(
         task="encoder",
         head=None,
@@ -116,7 +136,7 @@ def _metadata_lines(path: Path, shapes: Shapes) -> list[str]:
         stored = shapes.get("output_weights")
         return [f"head        output_weights {list(stored)}" if stored else "head        none"]
     metadata = ModelMetadata.load(path)
-    head = f"{metadata.head}, {len(metadata.labels)} labels: {', '.join(metadata.labels)}"
+    head = f"{metadata.head}, {len(metadata.labels)} labels: {first_of(metadata.labels)}"
     lines = [
         f"task        {metadata.task}",
         f"head        {head if metadata.head else 'none'}",

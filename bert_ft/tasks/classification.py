@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import re
 import statistics
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bert_ft.errors import BertFtError
+from bert_ft.shown import first_of
 from bert_ft.tasks.classification_files import Columns, FileFormat, TaskFiles
 from bert_ft.tasks.rows import BadRows, Row, read_rows
 
@@ -91,17 +92,6 @@ def sort_labels(labels: set[str]) -> list[str]:
     return sorted(labels)
 
 
-def classification_scores(logits: np.ndarray) -> np.ndarray:
-    """Softmax over the classes, float64 [N, num_labels]."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    return shifted / shifted.sum(axis=-1, keepdims=True)
-
-
-def mean_cross_entropy(logits: np.ndarray, label_ids: np.ndarray) -> float:
-    probabilities = classification_scores(logits)[np.arange(len(label_ids)), label_ids]
-    return float(-np.log(np.maximum(probabilities, np.finfo(np.float64).tiny)).mean())
-
-
 def _label_ids(examples: Sequence[TextExample], labels: Sequence[str]) -> np.ndarray:
     ids = {label: index for index, label in enumerate(labels)}
     return np.array([ids[example.label or ""] for example in examples], np.int32)
@@ -109,7 +99,8 @@ def _label_ids(examples: Sequence[TextExample], labels: Sequence[str]) -> np.nda
 
 def _read_examples(path: Path, form: FileFormat, labels: Sequence[str], bad_rows: BadRows) -> list[TextExample]:
     rows = list(read_rows(path, bad_rows))
-    form = _fit_columns(path, rows, form, set(labels))
+    known = dict.fromkeys(labels)  # in order, and found at once
+    form = _fit_columns(path, rows, form, known)
     rows = _without_header(path, rows, form)
     width = statistics.mode(len(row.cells) for row in rows) if rows else 0
     examples = []
@@ -117,7 +108,7 @@ def _read_examples(path: Path, form: FileFormat, labels: Sequence[str], bad_rows
         fault = _width_fault(row.cells, form, width)
         if not fault:
             example = _example(row, form)
-            fault = _content_fault(example, labels)
+            fault = _content_fault(example, known)
         if fault:
             bad_rows.report(path, row.line, fault)
         else:
@@ -126,7 +117,7 @@ def _read_examples(path: Path, form: FileFormat, labels: Sequence[str], bad_rows
     return examples
 
 
-def _fit_columns(path: Path, rows: list[Row], form: FileFormat, labels: set[str]) -> FileFormat:
+def _fit_columns(path: Path, rows: list[Row], form: FileFormat, labels: Container[str]) -> FileFormat:
     """The columns of a test file as its rows show them: text alone, label first or text first."""
     if not form.any_order or not rows:
         return form
@@ -179,11 +170,11 @@ def _example(row: Row, form: FileFormat) -> TextExample:
     return TextExample(cells[columns.text_a], text_b, label, row.line)
 
 
-def _content_fault(example: TextExample, known: Sequence[str]) -> str | None:
+def _content_fault(example: TextExample, known: Mapping[str, Any]) -> str | None:
     if not example.text_a.strip() or (example.text_b is not None and not example.text_b.strip()):
         return "the text is empty"
     if example.label == "":
         return "the label is empty"
     if known and example.label is not None and example.label not in known:
-        return f"unknown label {example.label!r} (known: {', '.join(known[:20])})"
+        return f"unknown label {example.label!r} (known: {first_of(list(known))})"
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,14 @@ from bert_ft.errors import BertFtError
 from bert_ft.logs import Progress
 from bert_ft.model.bert import BertModel
 from bert_ft.model.heads import ClassificationHead
+from bert_ft.shown import first_of
 from bert_ft.tasks.classification import (
     LabelledTexts,
-    classification_scores,
-    mean_cross_entropy,
     read_split,
     read_training_split,
 )
 from bert_ft.tasks.classification_files import TaskFiles
+from bert_ft.tasks.classification_tally import ClassificationTally, softmax
 from bert_ft.tasks.rows import BadRows
 from bert_ft.text.inputs import InputBuilder
 from bert_ft.text.packing import InputFeatures
@@ -29,11 +29,10 @@ from bert_ft.train.fine_tune import Recipe, check_length, fine_tune, open_traine
 from bert_ft.train.fit import Plan, TrainingSet
 from bert_ft.train.flags import TrainingFlags
 from bert_ft.train.lock import locked_output
-from bert_ft.train.metrics import classification_metrics
 from bert_ft.train.results import write_eval_results, write_json, write_test_results
 from bert_ft.train.schedule import Schedule
 from bert_ft.train.stop import watched_bar
-from bert_ft.train.trainer import predict_logits
+from bert_ft.train.trainer import logits_in_parts
 
 logger = logging.getLogger(__name__)
 
@@ -46,13 +45,22 @@ class ClassificationRun:
     Args:
         task: name of the task, as recorded in bert_ft.json.
         labels: class names in id order, or None for the task's or the data's.
+        file_flags: the flags that ``files`` came from, for bert_ft.json.
     """
 
-    def __init__(self, task: str, files: TaskFiles, labels: Sequence[str] | None, flags: TrainingFlags) -> None:
+    def __init__(
+        self,
+        task: str,
+        files: TaskFiles,
+        labels: Sequence[str] | None,
+        flags: TrainingFlags,
+        file_flags: Mapping[str, Any],
+    ) -> None:
         self._task = task
         self._files = files
         self._labels = list(labels) if labels else None
         self._flags = flags
+        self._own_flags = {"labels": self._labels, **file_flags}
         self._bad_rows = BadRows.parse(flags.on_bad_row)
         self._metrics: dict[str, Any] = {"task": task}
 
@@ -71,7 +79,7 @@ class ClassificationRun:
 
     def _train(self) -> int:
         flags = self._flags
-        start = starting_point(flags)
+        start = starting_point(flags, self._task, self._own_flags)
         inputs = InputBuilder(start.tokenizer, flags.max_seq_length)
         train, labels = read_training_split(flags.data_dir, self._files, self._labels, self._bad_rows)
         assert train.label_ids is not None
@@ -83,8 +91,7 @@ class ClassificationRun:
         def evaluate(model: BertModel, progress: Progress) -> dict[str, Any]:
             assert dev is not None
             assert dev.label_ids is not None
-            logits = predict_logits(model, dev_features, flags.eval_batch_size, progress)
-            return _metrics(logits, dev.label_ids, labels)
+            return _tally(model, dev_features, dev.label_ids, labels, flags.eval_batch_size, progress).scores()
 
         sources = [f"{train.path.name}:{example.line}" for example in train.examples]
         recipe = Recipe(
@@ -94,6 +101,7 @@ class ClassificationRun:
             data=TrainingSet(_features(inputs, train), list(train.label_ids[:, None]), sources),
             plan=Plan(schedule, flags.train_batch_size, flags.seed, METRIC),
             evaluate=evaluate if dev else None,
+            flags=self._own_flags,
             development_checksum=checksum(e[:-1] for e in dev.examples) if dev else None,
         )
         result, self._metrics["train"] = fine_tune(flags, start, recipe)
@@ -113,8 +121,9 @@ class ClassificationRun:
     def _score_dev(self, model: BertModel, inputs: InputBuilder, labels: list[str], step: int) -> None:
         dev = self._read_dev(labels)
         assert dev.label_ids is not None
-        logits = predict_logits(model, _features(inputs, dev), self._flags.eval_batch_size)
-        scores = self._metrics["dev"] = _metrics(logits, dev.label_ids, labels)
+        tally = _tally(model, _features(inputs, dev), dev.label_ids, labels, self._flags.eval_batch_size)
+        scores = tally.scores()
+        self._metrics["dev"] = scores | tally.details()
         values = {"eval_accuracy": scores["accuracy"], "eval_loss": scores["loss"], "loss": scores["loss"]}
         write_eval_results(self._flags.output_dir / "eval_results.txt", {**values, "global_step": step})
         _print_scores(dev.path, scores)
@@ -122,14 +131,16 @@ class ClassificationRun:
     def _score_test(self, model: BertModel, inputs: InputBuilder, labels: list[str]) -> None:
         test = read_split(self._flags.data_dir, self._files.test, labels, self._bad_rows)
         features = _features(inputs, test)
-        with watched_bar(len(features), "text", "predicting") as progress:
-            logits = predict_logits(model, features, self._flags.predict_batch_size, progress)
+        tally = None if test.label_ids is None else ClassificationTally(test.label_ids, labels)
         path = self._flags.output_dir / "test_results.tsv"
-        write_test_results(path, classification_scores(logits))
-        logger.info("%s: probabilities of %d texts, columns %s", path, len(features), " | ".join(labels))
-        if test.label_ids is not None:
-            self._metrics["test"] = _metrics(logits, test.label_ids, labels)
-            _print_scores(test.path, self._metrics["test"])
+        with watched_bar(len(features), "text", "predicting") as progress:
+            parts = logits_in_parts(model, features, self._flags.predict_batch_size, progress)
+            write_test_results(path, _probabilities(parts, tally))
+        logger.info("%s: probabilities of %d texts, columns %s", path, len(features), first_of(labels, " | "))
+        if tally is not None:
+            scores = tally.scores()
+            self._metrics["test"] = scores | tally.details()
+            _print_scores(test.path, scores)
 
     def _read_dev(self, labels: Sequence[str]) -> LabelledTexts:
         dev = read_split(self._flags.data_dir, self._files.dev, labels, self._bad_rows)
@@ -146,9 +157,26 @@ def _features(inputs: InputBuilder, texts: LabelledTexts) -> list[InputFeatures]
     return features
 
 
-def _metrics(logits: np.ndarray, label_ids: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
-    scores = classification_metrics(label_ids, logits.argmax(axis=-1), labels)
-    return {"loss": mean_cross_entropy(logits, label_ids), **scores}
+def _tally(
+    model: BertModel,
+    features: list[InputFeatures],
+    label_ids: np.ndarray,
+    labels: Sequence[str],
+    batch_size: int,
+    progress: Progress | None = None,
+) -> ClassificationTally:
+    tally = ClassificationTally(label_ids, labels)
+    for logits in logits_in_parts(model, features, batch_size, progress):
+        tally.add(logits)
+    return tally
+
+
+def _probabilities(parts: Iterable[np.ndarray], tally: ClassificationTally | None) -> Iterator[np.ndarray]:
+    """float64 [num_labels] of each text; the tally hears of the logits on the way."""
+    for logits in parts:
+        if tally is not None:
+            tally.add(logits)
+        yield from softmax(logits)
 
 
 def _print_scores(path: Path, scores: dict[str, Any]) -> None:

@@ -17,18 +17,22 @@ from bert_ft.model.bert import BertModel
 from bert_ft.model.checkpoint import CheckpointReader
 from bert_ft.model.directory import METADATA_FILE, ModelMetadata
 from bert_ft.model.heads import Head, stored_head
+from bert_ft.model.overwrite import refuse_source
 from bert_ft.model.save import save_model_directory
 from bert_ft.model.variables import encoder_shapes
 from bert_ft.train.fit import FitResult, Plan, TrainingSet, fit
 from bert_ft.train.flags import TrainingFlags
 from bert_ft.train.optimizer import slot_shapes
+from bert_ft.train.replacing import refuse_foreign_model
 from bert_ft.train.start import StartingPoint
 from bert_ft.train.state import TrainingState
 from bert_ft.train.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
-_DATA_FILE_FLAGS = {"format", "train_file", "dev_file", "test_file"}  # their content is compared instead
+_COLUMNS = {"label_column", "text_column", "text_b_column"}
+_DATA_FLAGS = {"format", "train_file", "dev_file", "test_file", "labels", *_COLUMNS}
+"""What is read by them is compared instead."""
 
 
 @dataclass(frozen=True)
@@ -62,21 +66,28 @@ class Recipe:
         return {
             "--task_name": self.task,
             "head": self.head.name,
-            **{f"--{name}": value for name, value in self.flags.items() if name not in _DATA_FILE_FLAGS},
+            **{f"--{name}": value for name, value in self.flags.items() if name not in _DATA_FLAGS},
             "labels": self.labels,
             "training data": self.data.checksum(),
             "development data": self.development_checksum,
         }
 
 
-def starting_point(flags: TrainingFlags) -> StartingPoint:
+def starting_point(flags: TrainingFlags, task: str, own_flags: Mapping[str, Any]) -> StartingPoint:
     """Where the training starts.
 
+    Args:
+        task, own_flags: as in the :class:`Recipe` that will be trained.
+
     Raises:
-        BertFtError: a flag cannot be met; seen before any data are read.
+        BertFtError: a flag cannot be met, or the output directory holds what may not be replaced; seen before any data
+            are read.
     """
     TrainingState(flags.output_dir).prepare(flags.resume)
     start = StartingPoint.of(flags)
+    refuse_source(flags.output_dir, start.checkpoint, "another --output_dir")
+    if not flags.resume and not flags.overwrite:
+        refuse_foreign_model(flags.output_dir, _record(flags, task, own_flags))
     check_length(flags, start)
     return start
 
@@ -91,7 +102,7 @@ def fine_tune(flags: TrainingFlags, start: StartingPoint, recipe: Recipe) -> tup
         BertFtError: the state to resume from is of another training; the loss is no number; the disk is full.
     """
     state = TrainingState(flags.output_dir)
-    identity = {**flags.identity(), **start.identity(flags.output_dir), **recipe.identity()}
+    identity = {**flags.identity(), **start.identity(), **recipe.identity()}
     done: FitResult | None = None
     moments: dict[str, np.ndarray] = {}
     if flags.resume:
@@ -117,7 +128,7 @@ def fine_tune(flags: TrainingFlags, start: StartingPoint, recipe: Recipe) -> tup
             do_lower_case=start.do_lower_case,
             head_options=dict(recipe.head_options),
             metrics={"step": result.best_step, "dev": result.best},
-            flags={"task_name": recipe.task, **flags.record(), **recipe.flags},
+            flags=_record(flags, recipe.task, recipe.flags),
         )
         save_model_directory(flags.output_dir, model.variables, start.config, start.vocab_file, metadata)
 
@@ -168,6 +179,11 @@ def open_trained(flags: TrainingFlags, head_name: str) -> tuple[StartingPoint, B
     weights = reader.load(encoder_shapes(start.config) | head.shapes(start.config))
     flags.output_dir.mkdir(parents=True, exist_ok=True)
     return start, BertModel(start.config, head, weights), start.metadata
+
+
+def _record(flags: TrainingFlags, task: str, own_flags: Mapping[str, Any]) -> dict[str, Any]:
+    """The "flags" entry of bert_ft.json."""
+    return {"task_name": task, **flags.record(), **own_flags}
 
 
 def check_length(flags: TrainingFlags, start: StartingPoint) -> None:

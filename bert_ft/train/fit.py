@@ -126,7 +126,8 @@ def fit(
     as they stand.
 
     Raises:
-        BertFtError: the loss or the gradient is not finite.
+        BertFtError: the loss or the gradient is not finite; an evaluation failed, for want of memory perhaps, after the
+            state was saved, and the weights too if none were kept before.
     """
     result = done or FitResult()
     total = plan.schedule.total_steps
@@ -140,7 +141,10 @@ def fit(
                 while True:
                     at_epoch_end = result.steps in epoch_ends
                     if at_epoch_end and evaluate is not None and not result.is_evaluated:
-                        scores = evaluate(stop.watched())
+                        try:
+                            scores = evaluate(stop.watched())
+                        except Exception as error:
+                            raise _saved(error, result, keep, save_state) from error
                         _keep_if_best(result, scores, plan.metric, keep)
                     if result.steps == total or _is_hopeless(result, plan):
                         break
@@ -172,6 +176,24 @@ def fit(
     return result
 
 
+def _saved(
+    error: Exception,
+    result: FitResult,
+    keep: Callable[[FitResult], None],
+    save_state: Callable[[FitResult], None],
+) -> BertFtError:
+    """Save what the evaluation that failed would have taken along, and make its fault one line."""
+    if result.best_step == 0:
+        result.best_step = result.steps
+        keep(result)
+    save_state(result)
+    why = str(error) if isinstance(error, BertFtError) else f"{type(error).__name__}: {error}".rstrip(": ")
+    return BertFtError(
+        f"the evaluation after step {result.steps} failed ({why}); the weights of step {result.best_step} are kept, "
+        "and the same command with --resume begins again with the evaluation"
+    )
+
+
 def _is_hopeless(result: FitResult, plan: Plan) -> bool:
     if plan.patience is None:
         return False
@@ -182,6 +204,7 @@ def _is_hopeless(result: FitResult, plan: Plan) -> bool:
 
 
 def _keep_if_best(result: FitResult, scores: dict[str, Any], metric: str, keep: Callable[[FitResult], None]) -> None:
+    scores = {key: value for key, value in scores.items() if isinstance(value, (int, float))}  # no table of each label
     best = not result.best or scores[metric] > result.best[metric]
     shown = ", ".join(f"{key} {value:.4f}" for key, value in scores.items() if isinstance(value, float))
     logger.info("step %d: dev %s%s", result.steps, shown, " (best so far)" if best else "")

@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from bert_ft.command import AddedOption
+from bert_ft.command import AddedOption, GivenPath
 from bert_ft.errors import BertFtError
+from bert_ft.ranges import COUNT, LEARNING_RATE, SEED, SOME_EPOCHS, Between
 
 _IDENTITY = (
     "do_eval",
@@ -21,6 +22,7 @@ _IDENTITY = (
     "warmup_proportion",
     "seed",
 )
+_SAY_HOW = ("resume", "overwrite")  # and not what is trained
 _DO_FLAGS = ("do_train", "do_eval", "do_predict")
 
 
@@ -48,6 +50,7 @@ class TrainingFlags:
     on_bad_row: str
     save_checkpoints_steps: int = 1000
     resume: bool = False
+    overwrite: bool = False
 
     @classmethod
     def resolve(cls, values: dict[str, Any]) -> TrainingFlags:
@@ -63,7 +66,8 @@ class TrainingFlags:
             resolved[name] = bool(resolved[name])
         if not any(resolved[name] for name in _DO_FLAGS):
             raise BertFtError("nothing to do: give at least one of --do_train, --do_eval and --do_predict")
-        resolved["resume"] = bool(resolved["resume"])
+        for name in _SAY_HOW:
+            resolved[name] = bool(resolved[name])
         if resolved["resume"] and not resolved["do_train"]:
             raise BertFtError("--resume continues a training: give --do_train too, or leave --resume out")
         for name in ("data_dir", "output_dir"):
@@ -72,9 +76,8 @@ class TrainingFlags:
 
     def record(self) -> dict[str, Any]:
         """JSON values for bert_ft.json; the same for a training that was resumed."""
-        values = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(self).items()}
-        del values["resume"]
-        return values
+        values = {key: value for key, value in asdict(self).items() if key not in _SAY_HOW}
+        return {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}
 
     def identity(self) -> dict[str, Any]:
         """Those that must be the same for a training to be resumed, by their names on the command line."""
@@ -88,8 +91,8 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _text(name: str, help: str, default: Any = None) -> Any:
-    return click.option(f"--{name}", default=default, help=help)
+def _path(name: str, help: str, default: Any = None) -> Any:
+    return click.option(f"--{name}", type=GivenPath(), default=default, help=help)
 
 
 def _switch(name: str, help: str, cls: type[click.Option] = click.Option) -> Any:
@@ -97,18 +100,18 @@ def _switch(name: str, help: str, cls: type[click.Option] = click.Option) -> Any
 
 
 def _count(name: str, default: int, help: str) -> Any:
-    return click.option(f"--{name}", type=click.IntRange(min=1), default=default, help=help)
+    return click.option(f"--{name}", type=COUNT, default=default, help=help)
 
 
 _OPTIONS = [
-    _text("data_dir", "Folder of the data files.", "data"),
-    _text("output_dir", "Folder the model and the results are written to.", "output"),
-    _text(
+    _path("data_dir", "Folder of the data files.", "data"),
+    _path("output_dir", "Folder the model and the results are written to.", "output"),
+    _path(
         "init_checkpoint",
         "Checkpoint prefix or model folder to start from [default: the one below this folder].",
     ),
-    _text("vocab_file", "Vocabulary [default: vocab.txt beside the checkpoint]."),
-    _text("bert_config_file", "Shape of the network [default: bert_config.json beside the checkpoint]."),
+    _path("vocab_file", "Vocabulary [default: vocab.txt beside the checkpoint]."),
+    _path("bert_config_file", "Shape of the network [default: bert_config.json beside the checkpoint]."),
     _switch("do_lower_case", "Lower-case text and strip accents [default: as the checkpoint's folder says]."),
     _switch("do_train", "Train [default: true when no --do_ flag is given]."),
     _switch("do_eval", "Score on the development data [default: true when no --do_ flag is given]."),
@@ -119,19 +122,19 @@ _OPTIONS = [
     _count("predict_batch_size", 32, "Examples a forward pass in prediction; does not change the scores."),
     click.option(
         "--learning_rate",
-        type=click.FloatRange(min=0, min_open=True),
+        type=LEARNING_RATE,
         default=5e-5,
         help="Peak learning rate of Adam.",
     ),
     click.option(
         "--num_train_epochs",
-        type=click.FloatRange(min=0, min_open=True),
+        type=SOME_EPOCHS,
         default=3.0,
         help="Passes over the training data; may be a fraction.",
     ),
     click.option(
         "--warmup_proportion",
-        type=click.FloatRange(min=0, max=1),
+        type=Between(0, 1),
         default=0.1,
         help="Share of the steps in which the rate rises linearly from 0.",
     ),
@@ -141,10 +144,15 @@ _OPTIONS = [
         "Continue the unfinished training in --output_dir at the step it had reached [default: false].",
         cls=AddedOption,
     ),
+    _switch(
+        "overwrite",
+        "Replace the model in --output_dir though another command made it [default: false].",
+        cls=AddedOption,
+    ),
     click.option(
         "--seed",
         cls=AddedOption,
-        type=click.IntRange(min=0),
+        type=SEED,
         default=12345,
         help="Decides shuffling, dropout and the new head's weights.",
     ),

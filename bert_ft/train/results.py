@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,11 @@ def write_eval_results(path: Path, values: Mapping[str, float | int]) -> None:
         write("".join(lines))
 
 
-def write_test_results(path: Path, probabilities: np.ndarray) -> None:
-    """One line an example: the classes' probabilities in id order, parted by tabs, float [N, num_labels]."""
+def write_test_results(path: Path, probabilities: Iterable[np.ndarray]) -> None:
+    """One line an example, written as it comes: the classes' probabilities, float [num_labels], parted by tabs."""
     with replaced_lines(str(path)) as write:
         for row in probabilities:
-            write("\t".join(repr(float(value)) for value in row) + "\n")
+            write("\t".join(map(repr, row.tolist())) + "\n")
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -84,16 +84,11 @@ class StartingPoint:
         lower = _casing(checkpoint, metadata, do_lower_case)
         return cls(checkpoint, vocab_path, config, FullTokenizer(vocab, lower), lower, metadata)
 
-    def identity(self, output_dir: Path) -> dict[str, Any]:
-        """What must be the same for a training to be resumed, by the name a user knows it by.
-
-        Args:
-            output_dir: a training that starts from the model there overwrites it.
-        """
-        inside = self.checkpoint.parent.resolve() == output_dir.resolve()
+    def identity(self) -> dict[str, Any]:
+        """What must be the same for a training to be resumed, by the name a user knows it by."""
         index = self.checkpoint.with_name(self.checkpoint.name + ".index")
         return {
-            "--init_checkpoint": "in --output_dir" if inside else f"of sha256 {sha256(index)[:16]}",
+            "--init_checkpoint": f"of sha256 {sha256(index)[:16]}",
             "--vocab_file": f"of sha256 {sha256(self.vocab_file)[:16]}",
             "--do_lower_case": self.do_lower_case,
             **{f"bert_config.json's {name}": value for name, value in asdict(self.config).items()},

@@ -95,9 +95,13 @@ class TrainingState:
         if sha256(self.path / _INDEX) != raw["checksum"]:
             raise self._broken(f"{_INDEX} was not written with {STATE_FILE}")
         result = FitResult(**{name: raw[name] for name in _RESULT_FIELDS})
-        if result.best_step:
-            open_model_directory(self._output_dir)
-        variables = CheckpointReader(self.path / VARIABLES).load(shapes)
+        try:
+            if result.best_step:
+                open_model_directory(self._output_dir)
+            variables = CheckpointReader(self.path / VARIABLES).load(shapes)
+        except BertFtError as error:
+            # what readers advise at the end, to copy the files again, is no help: there is no other copy
+            raise self._broken(str(error).rpartition("; ")[0] or str(error)) from error
         self.step = result.steps
         return result, variables
 

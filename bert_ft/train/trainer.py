@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,9 @@ from bert_ft.model.dropout import Dropout
 from bert_ft.model.tensors import PackedTensors, packed_signature
 from bert_ft.text.packing import InputFeatures, pack
 from bert_ft.train.optimizer import AdamWeightDecay
+
+_PART_VALUES = 1 << 20
+"""Scores that are held at a time, unless one batch has more; float64 copies of them take 8 MB each."""
 
 
 class Trainer:
@@ -95,6 +98,19 @@ def predict_logits(
         float32 [len(features), num_labels]
     """
     return np.stack(_by_text(model, features, batch_size, progress, lambda logits, lengths: list(logits)))
+
+
+def logits_in_parts(
+    model: BertModel, features: Sequence[InputFeatures], batch_size: int, progress: Progress | None = None
+) -> Iterator[np.ndarray]:
+    """As :func:`predict_logits`, part by part in the order given, so that 50,000 labels need no more memory than few.
+
+    Yields:
+        float32 [n, num_labels]
+    """
+    values = int(model.variables["output_bias"].shape[0])
+    for part in _chunks(np.arange(len(features)), max(batch_size, _PART_VALUES // values)):
+        yield predict_logits(model, [features[index] for index in part], batch_size, progress)
 
 
 def predict_token_logits(

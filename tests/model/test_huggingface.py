@@ -247,7 +247,7 @@ def test_casing_is_asked_for_then_known_then_said(tmp_path: Path, log: pytest.Lo
     folder = write_folder(tmp_path / "hf", random_bits(tensor_shapes()))
 
     def casing(asked: bool | None) -> bool:
-        import_model(folder, tmp_path / "google", asked)
+        import_model(folder, tmp_path / "google", asked, overwrite=True)
         metadata = open_model_directory(tmp_path / "google").metadata
         assert metadata is not None
         return metadata.do_lower_case

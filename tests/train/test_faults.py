@@ -76,8 +76,9 @@ def test_a_model_that_cannot_be_written_is_one_line_and_the_old_one_stays(
 ) -> None:
     assert train(folder, CLASSIFY, tmp_path / "out", "--do_train", "--num_train_epochs=1").exit_code == 0
     before = contents(tmp_path / "out")
+    other = ["--do_train", "--num_train_epochs=1", "--seed=2", "--overwrite"]
     with no_file_beyond_at_steps(monkeypatch, 6, 99, 5_000):
-        done = train(folder, CLASSIFY, tmp_path / "out", "--do_train", "--num_train_epochs=1", "--seed=2")
+        done = train(folder, CLASSIFY, tmp_path / "out", *other)
     assert error_of(done).endswith(f"{tmp_path / 'out'}: the model could not be written (File too large)")
     assert contents(tmp_path / "out") == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -140,15 +141,15 @@ def test_a_signal_in_an_evaluation_ends_it_at_once_and_it_is_made_up_for(
     assert train(folder, CLASSIFY, tmp_path / "whole").exit_code == 0
     from bert_ft.tasks import classification_run
 
-    plain = classification_run.predict_logits
+    plain = classification_run.logits_in_parts
 
-    def interrupted(*args: Any) -> np.ndarray:
+    def interrupted(*args: Any) -> Iterator[np.ndarray]:
         os.kill(os.getpid(), signal.SIGTERM)
-        plain(*args)
+        yield from plain(*args)
         pytest.fail("went on")
 
     with monkeypatch.context() as patch:
-        patch.setattr(classification_run, "predict_logits", interrupted)
+        patch.setattr(classification_run, "logits_in_parts", interrupted)
         done = train(folder, CLASSIFY, tmp_path / "broken")
     assert done.exit_code == 143
     assert "interrupted after step 7 of 21" in done.stderr
@@ -245,8 +246,8 @@ def test_resume_without_a_state_is_one_line(folder: Path, tmp_path: Path) -> Non
 
 
 def test_a_new_training_says_that_it_gives_up_an_unfinished_one(folder: Path, unfinished: Path) -> None:
-    done = train(folder, CLASSIFY, unfinished, "--num_train_epochs=1")
-    assert done.exit_code == 0
+    done = train(folder, CLASSIFY, unfinished, "--num_train_epochs=1", "--overwrite")
+    assert done.exit_code == 0, done.output
     assert done.stderr.count("the unfinished training there is given up") == 1
     assert ModelMetadata.load(unfinished / "bert_ft.json").metrics["step"] == 7
     assert not (unfinished / "training_state").exists()
@@ -261,7 +262,11 @@ def test_a_broken_state_is_one_line(folder: Path, unfinished: Path, name: str, d
     if damage != "absent":
         middle = len(content) // 2
         path.write_bytes(content[:middle] + (b"" if damage == "cut" else b"\xff" + content[middle + 1 :]))
-    assert str(unfinished / "training_state") in error_of(train(folder, CLASSIFY, unfinished, "--resume"))
+    error = error_of(train(folder, CLASSIFY, unfinished, "--resume"))
+    assert error.startswith(f"error: {unfinished / 'training_state'}: cannot be resumed from (")
+    assert error.endswith("; leave out --resume to start anew")
+    assert "copy" not in error
+    assert name.partition(".")[0] in error
 
 
 def test_a_state_of_two_savings_is_refused(folder: Path, unfinished: Path) -> None:
@@ -285,5 +290,7 @@ def test_what_a_kill_left_is_not_taken_for_the_checkpoint_to_start_from(
 def test_a_state_whose_best_model_is_gone_is_refused(folder: Path, unfinished: Path) -> None:
     (unfinished / "bert_model.ckpt.index").unlink()
     done = train(folder, CLASSIFY, unfinished, "--resume")
-    assert "bert_model.ckpt.index: no such file" in error_of(done)
+    error = error_of(done)
+    assert f"cannot be resumed from ({unfinished / 'bert_model.ckpt.index'}: no such file" in error
+    assert error.endswith("; leave out --resume to start anew")
     assert "continuing after step" not in done.stderr

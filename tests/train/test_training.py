@@ -68,6 +68,11 @@ def test_one_seed_repeats_a_run_and_another_does_not() -> None:
     assert first != other
 
 
+def test_the_largest_seed_is_one() -> None:
+    data = random_rows(16)
+    assert np.isfinite(train(new_model(), data, steps=2, seed=2**63 - 1)).all()
+
+
 def test_dropout_drops() -> None:
     """With dropout the loss of one batch changes from step to step; without it, and in prediction, it does not."""
     data = random_rows(16)

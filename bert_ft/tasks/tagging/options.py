@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
-from bert_ft.command import AddedOption
+from bert_ft.command import AddedOption, GivenPath
 from bert_ft.model.config import BertConfig
 from bert_ft.model.variables import layer_index
+from bert_ft.ranges import COUNT, EPOCHS, LEARNING_RATE, Between
 
 CRF_SCOPE = "crf/"
 
@@ -82,7 +83,6 @@ def _added(name: str, **attributes: Any) -> Any:
     return click.option(f"--{name}", cls=AddedOption, **attributes)
 
 
-_RATE = click.FloatRange(min=0, min_open=True)
 _OPTIONS = [
     _added(
         "format",
@@ -90,38 +90,38 @@ _OPTIONS = [
         help="Form of the data files [default: found from their content].",
     ),
     _added("head", type=click.Choice(["softmax", "crf"]), default="softmax", help="What scores the tags."),
-    _added("head_learning_rate", type=_RATE, help="Peak rate of the output layer [default: --learning_rate]."),
-    _added("crf_learning_rate", type=_RATE, default=1e-2, help="Peak rate of the CRF's transition scores."),
+    _added("head_learning_rate", type=LEARNING_RATE, help="Peak rate of the output layer [default: --learning_rate]."),
+    _added("crf_learning_rate", type=LEARNING_RATE, default=1e-2, help="Peak rate of the CRF's transition scores."),
     _added(
         "layer_decay",
-        type=click.FloatRange(0, 1, min_open=True),
+        type=Between(0, 1, min_open=True),
         default=1.0,
         help="Each layer learns at this share of the rate of the layer above it.",
     ),
     _added(
         "freeze_epochs",
-        type=click.FloatRange(min=0),
+        type=EPOCHS,
         default=0.0,
         help="Epochs at the start in which only the head and the top layers learn.",
     ),
     _added("freeze_layers", type=click.IntRange(min=0), default=1, help="Top layers that learn in --freeze_epochs."),
     _added(
         "early_stopping",
-        type=click.IntRange(min=1),
+        type=COUNT,
         help="Stop after this many epochs without a better F1 on the development data [default: never].",
     ),
     _added(
         "augment",
-        type=click.IntRange(min=0),
+        type=click.IntRange(0, 1000),
         default=0,
         help="Copies of each training text in which entities are swapped for others of their type.",
     ),
-    _added("train_file", help="Training data, below --data_dir [default: train.* or *.train]."),
-    _added("dev_file", help="Development data [default: dev.*, val.* or *.dev]."),
-    _added("test_file", help="Test data [default: test.* or *.test]."),
+    _added("train_file", type=GivenPath(), help="Training data, below --data_dir [default: train.* or *.train]."),
+    _added("dev_file", type=GivenPath(), help="Development data [default: dev.*, val.* or *.dev]."),
+    _added("test_file", type=GivenPath(), help="Test data [default: test.* or *.test]."),
     _added(
         "holdout",
-        type=click.FloatRange(0, 1, max_open=True),
+        type=Between(0, 1, max_open=True),
         default=0.0,
         help="Share of the training texts held out as development data where there is no file of it.",
     ),

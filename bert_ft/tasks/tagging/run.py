@@ -15,6 +15,7 @@ from bert_ft.logs import Progress
 from bert_ft.model.bert import BertModel
 from bert_ft.model.heads import TaggingHead
 from bert_ft.model.variables import encoder_shapes
+from bert_ft.shown import MOST
 from bert_ft.tasks.rows import BadRows
 from bert_ft.tasks.tagging.augment import replace_entities
 from bert_ft.tasks.tagging.examples import TaggedTexts, read_examples
@@ -70,7 +71,7 @@ class TaggingRun:
 
     def _train(self) -> int:
         flags, tagging = self._flags, self._tagging
-        start = starting_point(flags)
+        start = starting_point(flags, self._task, tagging.record())
         builder = WindowBuilder(start.tokenizer, flags.max_seq_length)
         train, held_out = self._read_training()
         dev = self._read_dev(held_out) if flags.do_eval else None
@@ -232,6 +233,8 @@ def _predict(
 
 def _report(path: Path, scores: dict[str, Any]) -> str:
     rows = [*scores["per_type"].items()]
+    more = [f"  and {len(rows) - MOST} more types, in metrics.json"] if len(rows) > MOST else []
+    rows = rows[:MOST]
     for name in ("micro", "macro"):
         values = {key: scores[f"{name}_{key}"] for key in ("precision", "recall", "f1")}
         rows.append((f"{name} average", {**values, "support": scores["support"]}))
@@ -240,6 +243,7 @@ def _report(path: Path, scores: dict[str, Any]) -> str:
     for name, values in rows:
         figures = f"{values['precision']:>9.4f} {values['recall']:>7.4f} {values['f1']:>7.4f} {values['support']:>8}"
         lines.append(f"  {name:<{width}}  {figures}")
+    lines += more
     official = f", CLUENER's macro F1 {scores['cluener_f1']:.4f}" if "cluener_f1" in scores else ""
     lines.append(f"  token accuracy {scores['token_accuracy']:.4f}{official}")
     return "\n".join(lines)

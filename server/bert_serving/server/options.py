@@ -220,7 +220,7 @@ def server_options() -> list[click.Option]:
             help="most word pieces of one batch",
         ),
         option("-priority_batch_size", type=COUNT, metavar="TEXTS", help="requests up to this size go first"),
-        _added("-max_queue", type=POSITIVE, metavar="REQUESTS", help="most unanswered requests of both doors together; more are refused"),
+        _added("-max_queue", type=POSITIVE, metavar="REQUESTS", help="most unanswered requests; more are refused"),
         _added("-max_request_texts", type=POSITIVE, metavar="TEXTS", help="most texts of one request"),
         _added(
             "-worker_timeout",
