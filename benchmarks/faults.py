@@ -33,7 +33,17 @@ def main() -> None:
     parser.add_argument("--list", action="store_true")
     arguments = parser.parse_args()
     from fault_rows import (  # noqa: F401
-        callers, crowd, fuzz, http, life, limits, models, oddities, soak, training, workers,
+        callers,
+        crowd,
+        fuzz,
+        http,
+        life,
+        limits,
+        models,
+        oddities,
+        soak,
+        training,
+        workers,
     )  # fmt: skip
     from fault_rows.bench import ROWS, Bench
     from fault_rows.oracle import Oracle
