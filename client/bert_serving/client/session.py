@@ -1,7 +1,8 @@
 """Bookkeeping of one client: ids, requests under way, replies not yet handed out. No sockets.
 
 The owner of the sockets sends what it finds in `Session.outbox` and passes every message it
-receives to `Session.receive`.
+receives to `Session.receive`. While `Session.refused.to_look` is not empty it looks whether anybody
+listens at the server's port, and passes that to `Session.looked`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bert_serving.client import wire
-from bert_serving.client.errors import BadReplyError, RequestLostError
+from bert_serving.client.errors import BadReplyError, RequestLostError, ServerShuttingDownError
 from bert_serving.client.retry import TEMPORARY, Refused
 
 MAX_RESENDS = 3
@@ -121,6 +122,7 @@ class Session:
         if request_id is None:
             return
         self.last_sign = now
+        self.refused.absent_since = None
         if request_id in self.pending:
             self._receive_answer(_parsed(frames, request_id), now)
         elif len(frames) == 3:
@@ -143,6 +145,19 @@ class Session:
             else:
                 self._send_again(self.pending[request_id])
         return given_up
+
+    def looked(self, absence: str | None, now: float) -> None:
+        """Take in whether anybody listens at the server's port.
+
+        Args:
+            absence: None if somebody does, else one line that says so; the answer of requests whose server is gone.
+        """
+        again, gone = self.refused.looked(absence is None, now)
+        for refusal in again:
+            self._send_again(self.pending[refusal.reply.request_id])
+        for refusal in gone:
+            request_id = refusal.reply.request_id
+            self._finish(wire.ErrorReply(request_id, ServerShuttingDownError(absence or "", request_id=request_id)))
 
     def learn(self, config: Mapping[str, Any]) -> None:
         """Remember what kind of server this is."""
