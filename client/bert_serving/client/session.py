@@ -14,6 +14,7 @@ from typing import Any
 
 from bert_serving.client import wire
 from bert_serving.client.errors import BadReplyError, RequestLostError, ServerShuttingDownError
+from bert_serving.client.pending import Pending
 from bert_serving.client.retry import TEMPORARY, Refused
 
 MAX_RESENDS = 3
@@ -32,25 +33,6 @@ class ServerFacts:
     def from_config(cls, config: Mapping[str, Any]) -> ServerFacts:
         length = config.get("max_seq_len")
         return cls("bert_ft_version" in config, length if isinstance(length, int) else None)
-
-
-@dataclass
-class Pending:
-    """A request that was sent and is not answered.
-
-    Attributes:
-        frames: for sending it again, or None if the server cannot tell that it lost a request.
-        unknown: how often in a row the server did not know it.
-        suspect: the server lost another request, so one "unknown" is enough.
-        asked_from: answers to questions with a smaller id are about an earlier sending.
-    """
-
-    frames: list[bytes] | None
-    is_command: bool
-    unknown: int = 0
-    resends: int = 0
-    suspect: bool = False
-    asked_from: int = 0
 
 
 class Session:
@@ -90,7 +72,7 @@ class Session:
         frames = wire.request_frames(self.identity, payload, request_id, count, extra)
         is_command = payload in _COMMANDS
         keep = is_command or self.server is None or self.server.is_bert_ft
-        self.pending[request_id] = Pending(frames if keep else None, is_command)
+        self.pending[request_id] = Pending(frames if keep else None, is_command, count)
         self.outbox.append(frames)
         return request_id
 
@@ -188,7 +170,7 @@ class Session:
             assert self.retry_limit is not None
             self.refused.add(reply, now, self.retry_limit())
         else:
-            self._finish(reply)
+            self._finish(self.pending[reply.request_id].checked(reply))
 
     def _finish(self, reply: wire.Reply) -> None:
         del self.pending[reply.request_id]
