@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--list", action="store_true")
     arguments = parser.parse_args()
-    from fault_rows import crowd, fuzz, http, life, limits, oddities, soak, workers  # noqa: F401
+    from fault_rows import commands, crowd, fuzz, http, life, limits, oddities, soak, workers  # noqa: F401
     from fault_rows.bench import ROWS, Bench
     from fault_rows.oracle import Oracle
 

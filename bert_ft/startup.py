@@ -5,19 +5,20 @@ from __future__ import annotations
 import atexit
 import codecs
 import os
-import signal
 import sys
+
+# the part of `signal` that is there at once: making its enumerations takes longer than all of this module
+from _signal import SIG_IGN, SIGINT, default_int_handler, getsignal, signal  # type: ignore[import-not-found]
 from io import TextIOWrapper
-from types import FrameType
 
 _ESCAPING = "bert_ft_escaping"
 
 
 def begin() -> None:
     """Make Ctrl-C end the process with one line, but for `interruptible`, and the standard streams take every text."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is ignored
-        signal.signal(signal.SIGINT, _end)
-        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # all is done then, and Python has its own end
+    if getsignal(SIGINT) is default_int_handler:  # not where it is ignored
+        signal(SIGINT, _end)
+        atexit.register(signal, SIGINT, SIG_IGN)  # all is done then, and Python has its own end
     _open_closed()
     codecs.register_error(_ESCAPING, _escaped)
     for stream in (sys.stdout, sys.stderr):
@@ -31,17 +32,17 @@ class interruptible:  # noqa: N801  # contextlib would be one more import before
     """Ctrl-C raises KeyboardInterrupt in this block: there is something to put in order."""
 
     def __enter__(self) -> None:
-        self._ends = signal.getsignal(signal.SIGINT) is _end
+        self._ends = getsignal(SIGINT) is _end
         if self._ends:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal(SIGINT, default_int_handler)
 
     def __exit__(self, *exception: object) -> None:
         exec("")  # if the last text run so was interrupted (a named tuple's), Python ends by SIGINT, not by our status
         if self._ends:
-            signal.signal(signal.SIGINT, _end)
+            signal(SIGINT, _end)
 
 
-def _end(number: int, frame: FrameType | None) -> None:
+def _end(number: int, frame: object) -> None:
     """At once: a KeyboardInterrupt in the middle of an import shows a traceback, or the import swallows it."""
     try:
         os.write(2, b"error: interrupted\n")
