@@ -29,6 +29,7 @@ ENTRIES = {
     "bert-serving-keygen": "from bert_serving_scripts import keygen as run",
 }
 MODULES = ("bert_ft.run_classifier", "bert_ft.run_ner", "bert_ft.cli")
+FIRST_LINE = "    from bert_ft.startup import begin\n"
 LATEST_MS = 400
 
 
@@ -190,11 +191,11 @@ def _interrupt(given: list[str], seconds: float, folder: Path) -> str:
 
 
 def _before_our_first_line(errors: str, status: int) -> bool:
-    """Killed before Python takes the signal, or a traceback of what it runs before the program."""
+    """Killed before Python takes the signal, or a traceback of what runs before the line that sees to it is there."""
     places = [line for line in errors.splitlines() if line.startswith('  File "')]
     ours = [line for line in places if "/bert_ft/" in line or "/bert_serving" in line]
     traced = "Traceback" in errors or "import site" in errors
-    return not ours and (traced or (status == -signal.SIGINT and not errors))
+    return (traced and (not ours or FIRST_LINE in errors)) or (status == -signal.SIGINT and not errors)
 
 
 @row("locale", "Chinese names where the locale is not UTF-8")
