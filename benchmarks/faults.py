@@ -34,6 +34,7 @@ def main() -> None:
     arguments = parser.parse_args()
     from fault_rows import (  # noqa: F401
         callers,
+        commands,
         crowd,
         fuzz,
         http,

@@ -10,6 +10,8 @@ from typing import Any
 import click
 
 from bert_ft.errors import BertFtError
+from bert_ft.file_names import name_fault
+from bert_ft.startup import interruptible
 
 _TRUE = {"true", "t", "1", "yes", "y", "on"}
 _FALSE = {"false", "f", "0", "no", "n", "off"}
@@ -71,11 +73,16 @@ class LegacyCommand(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with interruptible():
+                return super().invoke(ctx)
         except BertFtError as error:
             raise OneLineError(str(error), 1) from error
         except MemoryError as error:
             raise OneLineError(f"not enough memory ({error or 'no more is given'})", 1) from error
+        except ValueError as error:  # UnicodeError is one, and TensorFlow raises a plain one for a name
+            if fault := name_fault(ctx.params.values()):
+                raise OneLineError(fault, 1) from error
+            raise
         except KeyboardInterrupt as interrupt:
             raise OneLineError("interrupted", signal_status(interrupt)) from None
         except click.UsageError as error:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from bert_ft.startup import begin
+
+    begin()
+
 import sys
 from typing import Any
 

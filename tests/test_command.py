@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
+
 import click
 import pytest
 from click.testing import CliRunner
 
 from bert_ft.command import AddedOption, LegacyCommand
 from bert_ft.errors import BertFtError
+from bert_ft.file_names import name_fault
 
 
 @click.command(cls=LegacyCommand)
@@ -25,6 +30,9 @@ from bert_ft.errors import BertFtError
 def command(**values: object) -> None:
     if values["model_dir"] == "broken":
         raise BertFtError("broken: no such\ndirectory")
+    if values["model_dir"] in ("plain", "b\udce6"):
+        str(values["model_dir"]).encode()
+        raise ValueError("of its own")
     click.echo(repr({key: value for key, value in values.items() if value is not None}))
 
 
@@ -149,6 +157,14 @@ def test_bert_ft_error_is_one_line() -> None:
     assert fails("-model_dir", "broken") == (1, "error: broken: no such directory")
 
 
+def test_a_name_that_a_library_cannot_take_is_one_line() -> None:
+    """A byte that is not UTF-8 is a surrogate here."""
+    code, line = fails("-model_dir", "b\udce6")
+    assert code == 1
+    assert "a library takes file names in UTF-8 only; rename it" in line
+    assert isinstance(CliRunner().invoke(command, ["-model_dir", "plain"]).exception, ValueError)
+
+
 @pytest.mark.parametrize("spelling", ["-h", "-help", "--help"])
 def test_help_shows_defaults(spelling: str) -> None:
     result = CliRunner().invoke(command, [spelling])
@@ -163,3 +179,14 @@ def test_inside_a_group() -> None:
     result = CliRunner().invoke(group, ["serve", "-num_worfer=3"])
     assert result.exit_code == 2
     assert result.stderr == "error: no such option -num_worfer; did you mean -num_worker?\n"
+
+
+def test_what_to_do_about_a_name_depends_on_the_locale(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert name_fault(["模型", Path("ascii"), 3, None]) is None
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "gbk")
+    monkeypatch.setattr(os, "fsencode", lambda name: name.encode("gbk"))
+    assert name_fault(["ascii", Path("输出")]) == (
+        "输出: a library takes file names in UTF-8 only; here they are gbk: set PYTHONUTF8=1 or LC_ALL=C.UTF-8 if this "
+        "one is UTF-8 on the disk, else choose one in ASCII"
+    )
+    assert (name_fault(["\u0e01"]) or "").startswith("\u0e01: a library")

@@ -39,7 +39,7 @@ class CheckpointReader:
         check_checkpoint_files(self.prefix)
         check_index(self.prefix.with_name(f"{self.prefix.name}.index"))
         try:
-            self._reader = tf.train.load_checkpoint(str(self.prefix))
+            self._reader = tf.compat.v1.train.NewCheckpointReader(os.fsencode(self.prefix))
             shapes = self._reader.get_variable_to_shape_map()
             self._types = self._reader.get_variable_to_dtype_map()
         except _READ_ERRORS as error:
@@ -132,7 +132,9 @@ def write_variables(prefix: str | Path, weights: Mapping[str, Any]) -> None:
     names = sorted(weights)
     values = [tf.convert_to_tensor(weights[name]) for name in names]
     with _faults_as_os_error():
-        tf.raw_ops.SaveV2(prefix=str(prefix), tensor_names=names, shape_and_slices=[""] * len(names), tensors=values)
+        tf.raw_ops.SaveV2(
+            prefix=os.fsencode(prefix), tensor_names=names, shape_and_slices=[""] * len(names), tensors=values
+        )
 
 
 @contextlib.contextmanager

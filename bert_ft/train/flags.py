@@ -11,6 +11,7 @@ import click
 
 from bert_ft.command import AddedOption, GivenPath
 from bert_ft.errors import BertFtError
+from bert_ft.file_names import readable
 from bert_ft.ranges import COUNT, LEARNING_RATE, SEED, SOME_EPOCHS, Between
 
 _IDENTITY = (
@@ -77,7 +78,7 @@ class TrainingFlags:
     def record(self) -> dict[str, Any]:
         """JSON values for bert_ft.json; the same for a training that was resumed."""
         values = {key: value for key, value in asdict(self).items() if key not in _SAY_HOW}
-        return {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}
+        return {key: readable(str(value)) if isinstance(value, (Path, str)) else value for key, value in values.items()}
 
     def identity(self) -> dict[str, Any]:
         """Those that must be the same for a training to be resumed, by their names on the command line."""

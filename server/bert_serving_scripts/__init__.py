@@ -1,19 +1,22 @@
 """Entry points of the server's commands.
 
 They stand outside ``bert_serving``, which the packages of bert-as-service own too: where those are installed in the
-same environment, it is luck whose modules are imported, so the commands refuse to run.
+same environment, it is luck whose modules are imported, so the commands refuse to run. What takes time to import is
+imported when everything is ready for it.
 """
 
 from __future__ import annotations
 
 import sys
-from importlib import metadata
+
+from bert_ft.startup import begin
 
 _OTHER_OWNERS = ("bert-serving-server", "bert-serving-client", "bert-ft-client")
 
 
 def start() -> None:
     """``bert-serving-start``"""
+    begin()
     _refuse_other_owners()
     from bert_serving.server.cli import start as command
 
@@ -22,6 +25,7 @@ def start() -> None:
 
 def terminate() -> None:
     """``bert-serving-terminate``"""
+    begin()
     _refuse_other_owners()
     from bert_serving.server.cli import terminate as command
 
@@ -30,6 +34,7 @@ def terminate() -> None:
 
 def reload() -> None:
     """``bert-serving-reload``"""
+    begin()
     _refuse_other_owners()
     from bert_serving.server.cli import reload as command
 
@@ -38,6 +43,7 @@ def reload() -> None:
 
 def benchmark() -> None:
     """``bert-serving-benchmark``"""
+    begin()
     _refuse_other_owners()
     from bert_serving.server.benchmark.command import benchmark as command
 
@@ -46,6 +52,7 @@ def benchmark() -> None:
 
 def keygen() -> None:
     """``bert-serving-keygen``"""
+    begin()
     _refuse_other_owners()
     from bert_serving.server.keygen import keygen as command
 
@@ -54,6 +61,8 @@ def keygen() -> None:
 
 def other_owners() -> list[str]:
     """Installed packages, with their versions, that bring modules of the same names."""
+    from importlib import metadata
+
     found = []
     for name in _OTHER_OWNERS:
         try:

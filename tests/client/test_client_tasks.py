@@ -173,7 +173,12 @@ def test_results_of_encode_wait_meanwhile(serve: Serve) -> None:
         ("tag", [[3]], {}, "lacks"),
         ("classify", ["glad"], {}, "lacks"),
         ("tag", [[]], {"task": "classify"}, r"answered tag\(\) with something else"),
-        ("classify", b"", {"task": "encode", "dtype": "float32"}, r"answered classify\(\) with something else"),
+        (
+            "classify",
+            b"\0" * 4,
+            {"task": "encode", "dtype": "float32", "shape": [1]},
+            r"answered classify\(\) with something else",
+        ),
         ("encode", [[]], {"task": "tag"}, r"answered encode\(\) with something else"),
     ],
 )

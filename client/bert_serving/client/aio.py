@@ -45,6 +45,7 @@ class AsyncBertClient(ClientCore):
         self._loop = None
         self._closed = False
         self._first_contact = asyncio.Lock()
+        self._looking = asyncio.Lock()
         self._waiters: list[_Waiter] = []
 
     async def close(self) -> None:
@@ -249,6 +250,9 @@ class AsyncBertClient(ClientCore):
                 except TimeoutError as error:
                     raise self._explained(error, first, await asyncio.to_thread(self._keys_fault)) from None
                 self._flush()
+                if self._session.refused.to_look:
+                    await self._look()
+                    continue
                 waiter.arrival.clear()
                 try:
                     await asyncio.wait_for(waiter.arrival.wait(), pause)
@@ -257,6 +261,14 @@ class AsyncBertClient(ClientCore):
         finally:
             self._waiters.remove(waiter)
             self._wake()
+
+    async def _look(self) -> None:
+        """One look for all that wait for it."""
+        async with self._looking:
+            if self._session.refused.to_look:
+                self._session.looked(await asyncio.to_thread(self._absence), time.monotonic())
+                self._flush()
+                self._wake()
 
     async def _read(self) -> None:
         while True:

@@ -276,7 +276,10 @@ class BertClient(ClientCore):
             except TimeoutError as error:
                 raise self._explained(error, first, self._keys_fault()) from None
             self._flush()
-            self._receive(pause)
+            if self._session.refused.to_look:
+                self._session.looked(self._absence(), time.monotonic())
+            else:
+                self._receive(pause)
 
     def _arrived(self, wanted: set[int]) -> wire.Reply | None:
         """Take in what has arrived, without waiting."""

@@ -14,6 +14,7 @@ from bert_serving.client.handshake import handshake_fault
 from bert_serving.client.keys import Source, load_keys
 from bert_serving.client.results import Response, TruncationNotice, array_of, warn
 from bert_serving.client.session import ServerFacts, Session
+from bert_serving.client.sockets import somebody_listens
 from bert_serving.client.watch import (
     DEFAULT_LIMIT_LEGACY_S,
     DEFAULT_LIMIT_S,
@@ -47,7 +48,8 @@ class ClientCore:
             only; without it, one made up for this connection.
         retry: send a request that the server refuses because its queue is full or because it is shutting
             down again, after growing pauses, for as long as `timeout`; only then, or with False at once,
-            ServerOverloadedError or ServerShuttingDownError is raised.
+            ServerOverloadedError or ServerShuttingDownError is raised. The latter is raised earlier when after
+            such a refusal nobody has listened at `port` for 10 s, unless `timeout` is -1.
 
     Raises:
         TimeoutError: no sign of life from the server.
@@ -197,6 +199,12 @@ class ClientCore:
     def _keys_fault(self) -> str | None:
         """What is wrong with the keys, if that is why the server is silent; takes up to a second."""
         return handshake_fault(self.ip, self.port, self._keys)
+
+    def _absence(self) -> str | None:
+        """What to say if nobody listens any more, after the server said that it stops; takes up to a second."""
+        if somebody_listens(self.ip, self.port):
+            return None
+        return f"the server at {self.ip}:{self.port} has shut down and none has taken its place"
 
     def _warn_of_length(self, texts: checks.Texts) -> None:
         """The guess by words, for servers that do not report which texts they cut."""

@@ -57,6 +57,12 @@ class ServerShuttingDownError(BertServingError):
     default_code = "shutting_down"
 
 
+class ServerFailedError(BertServingError):
+    """The server cannot go on, its workers cannot be started for example, and ends; the message says why."""
+
+    default_code = "server_failed"
+
+
 class InternalServerError(BertServingError):
     """A fault of the server itself."""
 
@@ -90,6 +96,7 @@ ERROR_CLASSES: dict[str, type[BertServingError]] = {
         NoHeadError,
         EngineFailedError,
         ServerShuttingDownError,
+        ServerFailedError,
         InternalServerError,
     )
 }

@@ -1,7 +1,8 @@
 """Bookkeeping of one client: ids, requests under way, replies not yet handed out. No sockets.
 
 The owner of the sockets sends what it finds in `Session.outbox` and passes every message it
-receives to `Session.receive`.
+receives to `Session.receive`. While `Session.refused.to_look` is not empty it looks whether anybody
+listens at the server's port, and passes that to `Session.looked`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bert_serving.client import wire
-from bert_serving.client.errors import BadReplyError, RequestLostError
+from bert_serving.client.errors import BadReplyError, RequestLostError, ServerShuttingDownError
+from bert_serving.client.pending import Pending
 from bert_serving.client.retry import TEMPORARY, Refused
 
 MAX_RESENDS = 3
@@ -31,25 +33,6 @@ class ServerFacts:
     def from_config(cls, config: Mapping[str, Any]) -> ServerFacts:
         length = config.get("max_seq_len")
         return cls("bert_ft_version" in config, length if isinstance(length, int) else None)
-
-
-@dataclass
-class Pending:
-    """A request that was sent and is not answered.
-
-    Attributes:
-        frames: for sending it again, or None if the server cannot tell that it lost a request.
-        unknown: how often in a row the server did not know it.
-        suspect: the server lost another request, so one "unknown" is enough.
-        asked_from: answers to questions with a smaller id are about an earlier sending.
-    """
-
-    frames: list[bytes] | None
-    is_command: bool
-    unknown: int = 0
-    resends: int = 0
-    suspect: bool = False
-    asked_from: int = 0
 
 
 class Session:
@@ -89,7 +72,7 @@ class Session:
         frames = wire.request_frames(self.identity, payload, request_id, count, extra)
         is_command = payload in _COMMANDS
         keep = is_command or self.server is None or self.server.is_bert_ft
-        self.pending[request_id] = Pending(frames if keep else None, is_command)
+        self.pending[request_id] = Pending(frames if keep else None, is_command, count)
         self.outbox.append(frames)
         return request_id
 
@@ -121,6 +104,7 @@ class Session:
         if request_id is None:
             return
         self.last_sign = now
+        self.refused.absent_since = None
         if request_id in self.pending:
             self._receive_answer(_parsed(frames, request_id), now)
         elif len(frames) == 3:
@@ -143,6 +127,19 @@ class Session:
             else:
                 self._send_again(self.pending[request_id])
         return given_up
+
+    def looked(self, absence: str | None, now: float) -> None:
+        """Take in whether anybody listens at the server's port.
+
+        Args:
+            absence: None if somebody does, else one line that says so; the answer of requests whose server is gone.
+        """
+        again, gone = self.refused.looked(absence is None, now)
+        for refusal in again:
+            self._send_again(self.pending[refusal.reply.request_id])
+        for refusal in gone:
+            request_id = refusal.reply.request_id
+            self._finish(wire.ErrorReply(request_id, ServerShuttingDownError(absence or "", request_id=request_id)))
 
     def learn(self, config: Mapping[str, Any]) -> None:
         """Remember what kind of server this is."""
@@ -173,7 +170,7 @@ class Session:
             assert self.retry_limit is not None
             self.refused.add(reply, now, self.retry_limit())
         else:
-            self._finish(reply)
+            self._finish(self.pending[reply.request_id].checked(reply))
 
     def _finish(self, reply: wire.Reply) -> None:
         del self.pending[reply.request_id]

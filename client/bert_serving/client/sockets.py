@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import weakref
 from collections import deque
 from typing import Generic, TypeVar
@@ -12,6 +13,17 @@ from bert_serving.client.keys import ClientKeys
 from bert_serving.client.wire import topic_of
 
 S = TypeVar("S", bound=zmq.Socket)
+
+LOOK_SECONDS = 1.0
+
+
+def somebody_listens(ip: str, port: int) -> bool:
+    """Whether a TCP connection to `port` is taken within a second (and the time to look up the name)."""
+    try:
+        with socket.create_connection((ip, port), LOOK_SECONDS) as connection:
+            return connection.getsockname() != connection.getpeername()  # a port of its own may be drawn for it
+    except OSError:
+        return False
 
 
 class Connection(Generic[S]):
@@ -56,8 +68,8 @@ class Connection(Generic[S]):
             (self._sender, f"tcp://{ip}:{port}"),
         ]
         try:
-            for socket, endpoint in self._endpoints:
-                socket.connect(endpoint)
+            for one, endpoint in self._endpoints:
+                one.connect(endpoint)
         except zmq.ZMQError as error:
             self.close()
             raise ValueError(f'"ip" {ip!r} is no address to connect to: {error}') from error
@@ -79,10 +91,10 @@ class Connection(Generic[S]):
                     self._sender.send_multipart(frames, zmq.NOBLOCK)
 
     def _connect_again(self) -> None:
-        for socket, endpoint in self._endpoints:
+        for one, endpoint in self._endpoints:
             with contextlib.suppress(zmq.ZMQError):
-                socket.disconnect(endpoint)
-            socket.connect(endpoint)
+                one.disconnect(endpoint)
+            one.connect(endpoint)
 
     @property
     def closed(self) -> bool:
@@ -95,6 +107,6 @@ class Connection(Generic[S]):
 
 
 def _close(context: zmq.Context, *sockets: zmq.Socket) -> None:
-    for socket in sockets:
-        socket.close(linger=0)
+    for one in sockets:
+        one.close(linger=0)
     context.term()

@@ -1,0 +1,241 @@
+"""Rows about the commands' start, and about clients of a server that ends or that somebody else asks in their name.
+
+The commands start anew, by the functions that their installed scripts call.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from bert_serving.client import BadReplyError, BertClient, ServerShuttingDownError
+
+from .bench import Bench, Outcome, free_ports, row
+
+ENTRIES = {
+    "bert-ft": "from bert_ft.entry import main as run",
+    "bert-ft-train": "from bert_ft.entry import train as run",
+    "bert-serving-start": "from bert_serving_scripts import start as run",
+    "bert-serving-terminate": "from bert_serving_scripts import terminate as run",
+    "bert-serving-benchmark": "from bert_serving_scripts import benchmark as run",
+    "bert-serving-keygen": "from bert_serving_scripts import keygen as run",
+}
+MODULES = ("bert_ft.run_classifier", "bert_ft.run_ner", "bert_ft.cli")
+FIRST_LINE = "    from bert_ft.startup import begin\n"
+LATEST_MS = 400
+
+
+def command(name: str, *arguments: str) -> list[str]:
+    """A command's program; nothing is imported before its own first line."""
+    if name in MODULES:
+        return [sys.executable, "-m", name, *arguments]
+    return [sys.executable, "-c", f"{ENTRIES[name]}\nrun()", *arguments]
+
+
+@row("gone", "SIGTERM, and no server in its place")
+def gone(bench: Bench) -> Outcome:
+    ended: list[tuple[str, float]] = []
+    with bench.serve("-engine", "faulty", "-engine_option", "batch_seconds=0.01") as server:
+
+        def ask() -> None:
+            with BertClient(timeout=60_000, **server.ports) as client:
+                try:
+                    while True:
+                        client.encode(bench.texts[:64])
+                except Exception as error:
+                    ended.append((f"{type(error).__name__}: {error}", time.monotonic()))
+
+        threads = [threading.Thread(target=ask, daemon=True) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        time.sleep(3)
+        server.process.send_signal(signal.SIGTERM)
+        status = server.end(signal.SIGTERM)
+        stopped = time.monotonic()
+        for thread in threads:
+            thread.join(90)
+    line = (
+        f"{ServerShuttingDownError.__name__}: the server at localhost:{server.port} has shut down and none has taken "
+    )
+    told = [moment - stopped for text, moment in ended if text.startswith(line)]
+    others = [text for text, _ in ended if not text.startswith(line)]
+    slowest = max(told, default=float("nan"))
+    found = f"exit {status}; {len(told)} of 8 told that it is gone, the last after {slowest:.1f} s {others[:1] or ''}"
+    return Outcome(
+        "two SIGTERM with 8 clients waiting, nothing follows", found, len(told) == 8 and not status and slowest < 15
+    )
+
+
+@row("identity", "two live clients with one identity")
+def identity(bench: Bench) -> Outcome:
+    rounds = bench.size(300, 60)
+    counts: collections.Counter[str] = collections.Counter()
+    with bench.serve() as server:
+
+        def ask(sizes: range) -> None:
+            with BertClient(identity="same", timeout=60_000, **server.ports) as client:
+                for number in range(rounds):
+                    numbers = list(range(sizes[number % len(sizes)]))
+                    try:
+                        counts["right" if bench.ask(client, numbers) else "wrong"] += 1
+                    except BadReplyError as error:
+                        counts["said so" if "uses the same identity" in str(error) else "unclear"] += 1
+
+        threads = [
+            threading.Thread(target=ask, args=(sizes,), daemon=True) for sizes in (range(1, 9, 2), range(2, 9, 2))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(120)
+    good = set(counts) <= {"right", "said so"} and sum(counts.values()) == 2 * rounds and counts["said so"] > 0
+    return Outcome(f"2 clients, one identity, {rounds} requests each, sizes odd and even", str(dict(counts)), good)
+
+
+@row("closed", "standard input, output and error closed at the start")
+def closed(bench: Bench) -> Outcome:
+    folder = Path(tempfile.mkdtemp(prefix="faults-closed-"))
+    data = _data(folder, bench.model_dir)
+    cases = {
+        "bert-ft inspect": command("bert-ft", "inspect", "--machine", str(bench.model_dir)),
+        "bert-ft-train": [*command("bert-ft-train"), *data, "--output_dir=out"],
+        "run_classifier": [*command("bert_ft.run_classifier"), *data, "--output_dir=out"],
+        "keygen": command("bert-serving-keygen", "keys"),
+    }
+    failed = []
+    ways = ("0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-")
+    for way in ways:
+        for name, given in cases.items():
+            done = subprocess.run(["sh", "-c", f'exec "$@" {way}', "sh", *given], cwd=folder, capture_output=True)
+            if done.returncode or b"Traceback" in done.stderr:
+                failed.append(f"{name} {way}: exit {done.returncode}")
+            for path in folder.glob("keys*"):
+                path.unlink()
+            shutil.rmtree(folder / "out", ignore_errors=True)
+        failed += _server_without(way, bench, folder)
+    shutil.rmtree(folder)
+    total = len(ways) * (len(cases) + 1)
+    return Outcome(f"{total} starts", f"{total - len(failed)} of {total} did their work {failed or ''}", not failed)
+
+
+def _server_without(way: str, bench: Bench, folder: Path) -> list[str]:
+    port, port_out = free_ports()
+    flags = ["-model_dir", str(bench.model_dir), "-port", str(port), "-port_out", str(port_out)]
+    start = command("bert-serving-start", *flags)
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(["sh", "-c", f'exec "$@" {way}', "sh", *start], cwd=folder, **quiet) as process:
+        try:
+            with BertClient(port=port, port_out=port_out, timeout=60_000, ignore_all_checks=True) as client:
+                right = bench.ask(client, [0, 1, 2])
+            ends = [os.readlink(f"/proc/{process.pid}/fd/{number}") for number in range(3)]
+        finally:
+            process.terminate()
+        status = process.wait(60)
+    good = right and not status and ends == [os.devnull] * 3
+    return [] if good else [f"bert-serving-start {way}: right {right}, exit {status}, descriptors {ends}"]
+
+
+@row("ctrl-c", "SIGINT in the first 0.4 s of every command")
+def interrupted(bench: Bench) -> Outcome:
+    folder = Path(tempfile.mkdtemp(prefix="faults-ctrl-c-"))
+    data = _data(folder, bench.model_dir)
+    port, port_out = map(str, free_ports())
+    given = {
+        "bert-ft": ["inspect", str(bench.model_dir)],
+        "bert-ft-train": [*data, "--output_dir=out"],
+        "bert-serving-start": ["-model_dir", str(bench.model_dir), "-port", port, "-port_out", port_out],
+        "bert-serving-terminate": ["-port", port, "-timeout", "2000"],
+        "bert-serving-benchmark": ["-model_dir", str(bench.model_dir)],
+        "bert-serving-keygen": ["key"],
+        "bert_ft.run_classifier": [*data, "--output_dir=out"],
+        "bert_ft.run_ner": ["--data_dir=nothing", "--output_dir=out"],
+    }
+    outcomes: collections.Counter[str] = collections.Counter()
+    failed = []
+    for name, arguments in given.items():
+        for milliseconds in range(10, LATEST_MS + 1, bench.size(10, 50)):
+            what = _interrupt(command(name, *arguments), milliseconds / 1000, folder)
+            outcomes[what.partition(":")[0]] += 1
+            if what.startswith("bad"):
+                failed.append(f"{name} after {milliseconds} ms: {what}")
+            for path in folder.glob("key.*"):
+                path.unlink()
+    shutil.rmtree(folder)
+    found = ", ".join(f"{count} {what}" for what, count in outcomes.most_common()) + "".join(
+        f"; {one}" for one in failed
+    )
+    return Outcome(f"{sum(outcomes.values())} times SIGINT, {len(given)} commands", found, not failed)
+
+
+def _interrupt(given: list[str], seconds: float, folder: Path) -> str:
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(given, cwd=folder, text=True, errors="replace", **pipes) as process:
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    if "Traceback" not in errors and process.returncode == 130 and errors.endswith("error: interrupted\n"):
+        return "one line and 130"
+    if _before_our_first_line(errors, process.returncode):
+        return "in Python's own start"
+    if "Traceback" not in errors and process.returncode in (0, 1):
+        return "over, or served and stopped"
+    return f"bad: exit {process.returncode}, {errors.strip()[-150:]!r}"
+
+
+def _before_our_first_line(errors: str, status: int) -> bool:
+    """Killed before Python takes the signal, or a traceback of what runs before the line that sees to it is there."""
+    places = [line for line in errors.splitlines() if line.startswith('  File "')]
+    ours = [line for line in places if "/bert_ft/" in line or "/bert_serving" in line]
+    traced = "Traceback" in errors or "import site" in errors
+    return (traced and (not ours or FIRST_LINE in errors)) or (status == -signal.SIGINT and not errors)
+
+
+@row("locale", "Chinese names where the locale is not UTF-8")
+def odd_locale(bench: Bench) -> Outcome:
+    failed: list[str] = []
+    worked: list[str] = []
+    lines = 0
+    for encoding in (None, "gbk", "latin-1", "ascii"):
+        folder = Path(tempfile.mkdtemp(prefix="faults-locale-"))
+        shutil.copytree(bench.model_dir, folder / "模型")
+        data = _data(folder, Path("模型"), "数据")
+        (folder / "文本.txt").write_text("今天真开心\n", encoding="utf-8")
+        environment = {**os.environ, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+        environment |= {"PYTHONIOENCODING": encoding} if encoding else {}
+        vocab = f"--vocab_file={bench.model_dir / 'vocab.txt'}"
+        in_ascii = [*_data(folder, bench.model_dir), "--output_dir=out"]
+        cases = {
+            "new-checkpoint": command("bert-ft", "new-checkpoint", "新", vocab),
+            "inspect": command("bert-ft", "inspect", "模型"),
+            "train": [*command("bert-ft-train"), *data, "--output_dir=输出"],
+            "train on Chinese labels": [*command("bert-ft-train"), *in_ascii],
+            "predict": command("bert-ft", "predict", "--model_dir=out", "--input=文本.txt", "--output=预测.jsonl"),
+        }
+        for name, given in cases.items():
+            done = subprocess.run(given, cwd=folder, env=environment, capture_output=True, timeout=120)
+            errors = [line for line in done.stderr.splitlines() if line.startswith(b"error: ")]
+            if b"Traceback" in done.stderr + done.stdout or (done.returncode and len(errors) != 1):
+                failed.append(f"{encoding} {name}: exit {done.returncode}, {done.stderr[-200:]!r}")
+            worked += [] if done.returncode else [name]
+            lines += bool(done.returncode)
+        shutil.rmtree(folder)
+    found = f"{dict(collections.Counter(worked))} worked, {lines} ended with one clear line {failed or ''}"
+    return Outcome("5 commands, 4 encodings of their output", found, not failed)
+
+
+def _data(folder: Path, model: Path, name: str = "data") -> list[str]:
+    """Flags of a training of one step, and its data."""
+    (folder / name).mkdir(exist_ok=True)
+    for split in ("train", "dev", "test"):
+        (folder / name / f"{split}.tsv").write_text("开心\t今天真开心\n难过\t太难过了\n" * 4, encoding="utf-8")
+    parts = [f"--init_checkpoint={model}/bert_model.ckpt", f"--vocab_file={model}/vocab.txt"]
+    parts += [f"--bert_config_file={model}/bert_config.json", f"--data_dir={name}"]
+    return ["--task_name=tsv", *parts, "--train_batch_size=8", "--num_train_epochs=1"]
