@@ -10,7 +10,7 @@ from pathlib import Path
 from bert_ft.errors import BertFtError
 from bert_ft.model.directory import METADATA_FILE, ModelMetadata
 
-_SIGNS = (METADATA_FILE, "*.index", "*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin")
+_SIGNS = (METADATA_FILE, "*.ckpt*.index", "*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin")
 """Ours first: of several files the first found is the one whose date is told."""
 _SCORES = ("accuracy", "micro_f1")
 

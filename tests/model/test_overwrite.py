@@ -82,6 +82,13 @@ def test_a_hugging_face_folder_is_a_model_too(folder: Path, tool: str) -> None:
     assert contents(output) == contents(folder / "hf")
 
 
+def test_a_checkpoint_of_googles_scripts_is_a_model_too(folder: Path) -> None:
+    output = folder / "trained"
+    output.mkdir()
+    (output / "model.ckpt-1234.index").write_bytes(b"variables")
+    assert "holds a model (model.ckpt-1234.index, of 20" in line_of(run(*command("export", folder, output)), 1)
+
+
 @pytest.mark.parametrize("tool", ["export", "import-hf", "export-hf"])
 @pytest.mark.parametrize("linked", [False, True])
 def test_the_source_itself_is_never_replaced(folder: Path, tool: str, linked: bool) -> None:
@@ -101,6 +108,7 @@ def test_a_folder_of_other_things_is_no_model(folder: Path, tool: str) -> None:
     output = folder / "notes"
     output.mkdir()
     (output / "notes.txt").write_text("mine")
+    (output / "search.index").write_text("mine")
     done = run(*command(tool, folder, output))
     assert done.exit_code == 0, done.output
     assert (output / "notes.txt").read_text() == "mine"
