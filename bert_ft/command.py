@@ -79,14 +79,16 @@ class LegacyCommand(click.Command):
             raise OneLineError(str(error), 1) from error
         except MemoryError as error:
             raise OneLineError(f"not enough memory ({error or 'no more is given'})", 1) from error
-        except ValueError as error:  # UnicodeError is one, and TensorFlow raises a plain one for a name
-            if fault := name_fault(ctx.params.values()):
-                raise OneLineError(fault, 1) from error
-            raise
         except KeyboardInterrupt as interrupt:
             raise OneLineError("interrupted", signal_status(interrupt)) from None
         except click.UsageError as error:
             raise OneLineError(error.format_message(), error.exit_code) from None
+        except Exception as error:
+            if type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's
+                raise OneLineError("not enough memory for a step; give a smaller batch or length", 1) from error
+            if isinstance(error, ValueError) and (fault := name_fault(ctx.params.values())):
+                raise OneLineError(fault, 1) from error  # UnicodeError is one, and TensorFlow raises a plain one
+            raise
 
 
 def signal_status(interrupt: KeyboardInterrupt) -> int:

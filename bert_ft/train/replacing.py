@@ -12,7 +12,6 @@ from bert_ft.model.overwrite import find_model
 _NOT_COMPARED = {
     "output_dir",
     "do_train",
-    "do_eval",
     "do_predict",
     "eval_batch_size",
     "predict_batch_size",
