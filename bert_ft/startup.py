@@ -37,7 +37,11 @@ class interruptible:  # noqa: N801  # contextlib would be one more import before
             signal(SIGINT, default_int_handler)
 
     def __exit__(self, *exception: object) -> None:
-        exec("")  # if the last text run so was interrupted (a named tuple's), Python ends by SIGINT, not by our status
+        from collections import namedtuple
+
+        # if the last text that was run as code was interrupted (a named tuple's in an import), Python ends by SIGINT
+        # and not by our status; so let it run another
+        namedtuple("_", ())
         if self._ends:
             signal(SIGINT, _end)
 

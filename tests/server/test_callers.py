@@ -261,7 +261,7 @@ def test_small_http_requests_go_ahead_of_large_ones(start_server: StartServer) -
     done: list[int] = []
 
     def large(number: int) -> None:
-        assert call(port, "/encode", {"id": number, "texts": ["a b"] * 100})[0] == 200
+        assert call(port, "/encode", {"id": number, "texts": ["a b"] * 30})[0] == 200
         done.append(number)
 
     threads = [threading.Thread(target=large, args=(number,)) for number in range(6)]
@@ -283,7 +283,7 @@ def test_one_count_over_both_doors(start_server: StartServer, connect: Connect) 
     statuses: list[int] = []
 
     def ask(number: int) -> None:
-        statuses.append(call(port, "/encode", {"id": number, "texts": ["a b"] * 60})[0])
+        statuses.append(call(port, "/encode", {"id": number, "texts": ["a b"] * 15})[0])
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(3)]
     for thread in threads:
@@ -291,7 +291,7 @@ def test_one_count_over_both_doors(start_server: StartServer, connect: Connect) 
     client = connect(server)
     wait_until(lambda: waiting(client)["waiting_http_requests"] == 3)
     for number in range(4):
-        client.send(["a b"] * 60, number)
+        client.send(["a b"] * 15, number)
     refused = [client.error() for _ in range(2)]
     assert [number for number, _ in refused] == [2, 3]
     assert {error["code"] for _, error in refused} == {"overloaded"}

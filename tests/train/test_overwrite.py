@@ -87,7 +87,7 @@ def test_overwrite_replaces_it_and_is_no_part_of_the_model(folder: Path, made: P
 
 
 def test_the_same_command_may_make_its_model_anew(folder: Path, made: Path) -> None:
-    unlike = ["--eval_batch_size=3", "--save_checkpoints_steps=2", "--do_train"]
+    unlike = ["--eval_batch_size=3", "--save_checkpoints_steps=2", "--do_train", "--do_eval"]
     done = train(folder, CLASSIFY, made, SHORT, *unlike)
     assert done.exit_code == 0, done.output
 
