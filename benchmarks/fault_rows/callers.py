@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
@@ -163,3 +164,60 @@ def one_count(bench: Bench) -> Outcome:
     )
     good = waiting == 5 and refused == 3 and sorted(outcomes) == ["503", "503", *["answered"] * 3] and status == 0
     return Outcome("-max_queue 5: 3 by HTTP, 5 by ZeroMQ, 2 by HTTP", found, good)
+
+
+_GOOD = json.dumps({"id": 1, "texts": ["今天"]}, ensure_ascii=False)
+_BODIES: dict[str, tuple[bytes, str]] = {
+    "half a JSON": (b'{"id": 1, ', "Not a JSON."),
+    "NaN as id": (b'{"id": NaN, "texts": ["a"]}', "JSON has no NaN"),
+    "1e999 as id": (b'{"id": 1e999, "texts": ["a"]}', "too large"),
+    "UTF-16": (_GOOD.encode("utf-16"), "UTF-16; send UTF-8"),
+    "GBK": (_GOOD.encode("gbk"), "it may be GBK: send UTF-8"),
+    "gzip": (gzip.compress(_GOOD.encode()), "compressed with gzip"),
+}
+_HEADS: dict[str, tuple[bytes, int, str]] = {
+    "no such route": (b"GET /encodes HTTP/1.1\r\nHost: x\r\n\r\n", 404, "POST /encode"),
+    "wrong method": (b"GET /encode HTTP/1.1\r\nHost: x\r\n\r\n", 405, "takes POST"),
+    "no HTTP": (b"\x16\x03\x01\x02\x00\r\n\r\n", 400, "no HTTP/1.1 request"),
+    "length and chunks": (
+        b"POST /encode HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        400,
+        "",
+    ),
+}
+
+
+@row("bad-http", "malformed HTTP requests: the JSON error object with one right line")
+def bad_http(bench: Bench) -> Outcome:
+    (port, _) = free_ports()
+    failed = []
+    with bench.serve("-http_port", str(port)) as server:
+        cases = dict(_HEADS)
+        for name, (body, told) in _BODIES.items():
+            head = f"POST /encode HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            cases[name] = (head + body, 400, told)
+        for name, (data, status, told) in cases.items():
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as peer:
+                peer.sendall(data)
+                answer = _read_answer(peer)
+            if answer is None or answer.get("status") != status or told not in answer.get("description", ""):
+                failed.append(f"{name}: {answer}")
+        marked = b"\xef\xbb\xbf" + json.dumps({"id": 1, "texts": bench.texts[:2]}).encode()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/encode", marked, timeout=60) as reply:
+            if not close(np.array(json.loads(reply.read())["result"], np.float32), bench.vectors[:2]):
+                failed.append("byte order mark: wrong vectors")
+        ended = server.end()
+    found = f"{len(cases) + 1 - len(failed)} of {len(cases) + 1} right, exit {ended}" + "".join(
+        f"; {one}" for one in failed
+    )
+    return Outcome(f"{len(cases) + 1} requests", found, not failed and ended == 0)
+
+
+def _read_answer(peer: socket.socket) -> dict[str, Any] | None:
+    data = b""
+    while b"}" not in data and (part := peer.recv(65536)):
+        data += part
+    try:
+        return json.loads(data.partition(b"\r\n\r\n")[2])
+    except ValueError:
+        return None

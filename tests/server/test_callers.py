@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bert_serving.server import BertServer, http_connections, zmq_under_way
+from bert_serving.server.descriptors import open_descriptors
 from bert_serving.server.helper import get_args_parser
 from bert_serving.server.zmq_guard import Guard
 
@@ -192,6 +194,19 @@ def test_json_with_a_byte_order_mark(impatient: Any) -> None:
     status, answer, _ = call(impatient.http_port, "/encode", body)
     assert status == 200
     np.testing.assert_allclose(answer["result"], expected(["a b"]), atol=1e-6)
+
+
+def test_answers_do_not_wait_for_acknowledgements(impatient: Any) -> None:
+    """A header and a body are two packets, and the second would wait 40 ms for a caller that acknowledges late."""
+    with dial(impatient.http_port, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n") as connection:
+        assert connection.recv(1)
+        no_delay = []
+        for descriptor in open_descriptors():
+            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as one:
+                if one.family == socket.AF_INET and one.getsockname()[1] == impatient.http_port and one.getpeername():
+                    no_delay.append(one.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        assert len(no_delay) == 1
+        assert no_delay[0]
 
 
 def test_half_closed_callers_get_a_quick_answer_and_a_line_for_a_slow_one(impatient: Any) -> None:
