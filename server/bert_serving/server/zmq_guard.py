@@ -93,6 +93,12 @@ def cut_off(descriptor: int, port: int) -> bool:
         return True
 
 
+def came_in(descriptor: int, port: int) -> bool:
+    """Whether a descriptor is that of a connection that came in through ``port``."""
+    with _connection(descriptor, port) as connection:
+        return connection is not None
+
+
 def _connections(port: int) -> Iterator[tuple[_Peer, int]]:
     """Those of a port, and the bytes received."""
     if not hasattr(socket, "TCP_INFO") or not os.path.isdir("/proc/self/fd"):

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 import zmq
 from bert_serving.client.wire import topic_of
-from bert_serving.server.zmq_guard import Guard, cut_off
+from bert_serving.server.zmq_guard import Guard, came_in, cut_off
 from bert_serving.server.zmq_request import read_topic, user_of
 
 MOST_IDENTITIES = 10_000
@@ -50,6 +50,10 @@ class Readers:
     itself when a connection ends; those stand for the connections that are found closed. So nobody can end the
     subscription of another.
 
+    A subscription may be read when its connection has ended already, and its descriptor may be another's by then. The
+    unsubscription that libzmq makes up is then explained by no closed connection. After a while it takes back a
+    subscription of a connection that seems to have several: those with one, as clients have, are not in doubt.
+
     libzmq 4.3.5 grants a subscription to the peer whose *subscription* was the n-th since the queue was empty, n being
     the number of *messages* read since then. A message that is no subscription (no SUB socket sends any) therefore
     gives the next peer's results to the one after it. Its sender is cut off, and so is everyone else whose subscription
@@ -78,9 +82,11 @@ class Readers:
         self._socket = replies
         self._listener = listener
         self._on_refusal = on_refusal
-        self._readers: dict[bytes, set[_Connection]] = {}
+        self._readers: dict[bytes, Counter[_Connection]] = {}
+        self._denied: dict[bytes, set[_Connection]] = {}
         self._addresses: Counter[_Connection] = Counter()
-        self._unexplained: set[bytes] = set()
+        self._owed: list[Counter[bytes]] = [Counter(), Counter()]
+        self._unexplained: dict[bytes, int] = {}
         self._unknown = count()
         self._out_of_step = False
         self._cut: set[int] = set()
@@ -97,68 +103,106 @@ class Readers:
             self._guard.heard(frame)
             message = frame.bytes
             user = user_of(frame) if self._keyed else None
-            self._receive(message[:1], message[1:], user, _connection(frame))
+            self._receive(message[:1], message[1:], user, _connection(frame, self._port))
 
     def _receive(self, kind: bytes, topic: bytes, user: bytes | None, peer: _Connection | None) -> None:
         if kind not in (b"\0", b"\1"):
             self._out_of_step = True
             self._refuse(peer, "a message that is no subscription came to the result port")
-        elif kind == b"\0":
-            identity, _, key = topic.partition(b"\0")
-            self._end(topic_of(identity, key), peer)
+            return
+        identity, _, key = topic.partition(b"\0")
+        address = topic_of(identity, key)
+        if kind == b"\0":
+            self._end(address, peer)
         elif self._out_of_step or (peer is not None and peer.descriptor in self._cut):
+            self._deny(address, peer)
             self._cut_off(peer)  # a descriptor that was cut off may be another's by now, and nobody can tell
-        elif (address := read_topic(topic, user)) is None:
+        elif read_topic(topic, user) is None:
+            self._deny(address, peer)
             self._on_refusal(f"a subscription to {topic[:64]!r} was refused")
         else:
             self._grant(address, peer or _Connection(-1, next(self._unknown)))
 
     def look_at(self, address: bytes) -> None:
         """Find out now whose connection has ended; libzmq says so a little later, and drops replies meanwhile."""
-        self._remove(address, [one for one in self._readers.get(address, ()) if not one.is_open])
+        if closed := [one for one in self._readers.get(address, ()) if not one.is_open]:
+            explained = self._unexplained.pop(address, None) is not None
+            self._owed[-1][address] += len(closed) - explained
+            self._remove(address, closed)
 
     def check_peers(self) -> int:
         """Cut off who sends much and no whole message, and who is too many; how many there were."""
         return self._guard.check()
 
     def sweep(self) -> None:
-        """Look once more for closed connections where a reader went and none was found closed."""
-        for address in list(self._unexplained):
+        """Look once more for closed connections where a reader went and none was found closed; about once a second."""
+        self._owed = [self._owed[-1], Counter()]  # what libzmq makes up comes sooner
+        for address, looks in list(self._unexplained.items()):
+            self._unexplained[address] = looks + 1
             self.look_at(address)
-            if address not in self._readers:
-                self._unexplained.discard(address)
+            if address in self._unexplained and (looks or address not in self._readers):
+                del self._unexplained[address]
+                self._take_back(address)
 
     def _grant(self, address: bytes, peer: _Connection) -> None:
         if self._addresses[peer] >= MOST_IDENTITIES:
+            self._deny(address, peer)
             self._refuse(peer, f"one connection subscribes to more than {MOST_IDENTITIES} identities")
             return
         self._socket.setsockopt(zmq.SUBSCRIBE, address)
-        readers = self._readers.setdefault(address, set())
-        if peer not in readers:
-            readers.add(peer)
+        readers = self._readers.setdefault(address, Counter())
+        readers[peer] += 1
+        if readers[peer] == 1:
             self._addresses[peer] += 1
             self._listener.subscribe(address)
 
+    def _deny(self, address: bytes, peer: _Connection | None) -> None:
+        """Remember a subscription that is not granted: libzmq makes up its end too."""
+        if peer is not None and peer not in self._denied.setdefault(address, set()):
+            self._denied[address].add(peer)
+            self._addresses[peer] += 1
+
     def _end(self, address: bytes, peer: _Connection | None) -> None:
-        readers = self._readers.get(address)
-        if not readers:
-            return
+        readers = self._readers.get(address, Counter())
         if peer is not None:
             if peer in readers and not self._out_of_step:
                 self._socket.setsockopt(zmq.UNSUBSCRIBE, address)
             self._remove(address, [peer] if peer in readers else [])
-            return
-        gone = [one for one in readers if not one.is_open] or [one for one in readers if one.descriptor < 0][:1]
-        self._remove(address, gone)
-        if not gone:
-            self._unexplained.add(address)
+        elif owed := next((owed for owed in self._owed if owed[address] > 0), None):
+            owed[address] -= 1
+        elif denied := [one for one in self._denied.get(address, ()) if not one.is_open]:
+            self._allow(address, denied[0])
+        elif gone := [one for one in readers if not one.is_open] or [one for one in readers if one.descriptor < 0][:1]:
+            self._owed[-1][address] += len(gone) - 1
+            self._remove(address, gone)
+        elif readers:
+            self._unexplained.setdefault(address, 0)
+
+    def _take_back(self, address: bytes) -> None:
+        """A subscription of a connection that has several: it was another's, which has ended."""
+        readers = self._readers.get(address, Counter())
+        doubtful = [one for one, count in readers.items() if count > 1 or self._addresses[one] > 1]
+        if doubtful and readers[doubtful[-1]] > 1:
+            readers[doubtful[-1]] -= 1
+        else:
+            self._remove(address, doubtful[-1:])
+
+    def _allow(self, address: bytes, peer: _Connection) -> None:
+        """Forget one that was denied."""
+        self._denied[address].discard(peer)
+        if not self._denied[address]:
+            del self._denied[address]
+        self._forget(peer)
+
+    def _forget(self, peer: _Connection) -> None:
+        self._addresses[peer] -= 1
+        if not self._addresses[peer]:
+            del self._addresses[peer]
 
     def _remove(self, address: bytes, gone: list[_Connection]) -> None:
         for one in gone:
-            self._readers[address].discard(one)
-            self._addresses[one] -= 1
-            if not self._addresses[one]:
-                del self._addresses[one]
+            del self._readers[address][one]
+            self._forget(one)
             self._listener.unsubscribe(address)
         if not self._readers.get(address, True):
             del self._readers[address]
@@ -176,13 +220,13 @@ class Readers:
         cut_off(peer.descriptor, self._port)
 
 
-def _connection(frame: zmq.Frame) -> _Connection | None:
-    """Where a message came from, if libzmq says so."""
+def _connection(frame: zmq.Frame, port: int) -> _Connection | None:
+    """Where a message came from, if libzmq says so; inode 0 if it has ended, unless another took its descriptor."""
     try:
         descriptor = int(frame.get(zmq.SRCFD))
     except zmq.ZMQError:
         return None
-    return _Connection(descriptor, _inode(descriptor))
+    return _Connection(descriptor, _inode(descriptor) if came_in(descriptor, port) else 0)
 
 
 def _inode(descriptor: int) -> int:
