@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -226,6 +227,33 @@ def test_a_model_that_is_replaced_while_its_workers_start(
     client = connect(server)
     client.send(["a"], 1)
     np.testing.assert_allclose(client.vectors()[1], expected(["a"]), atol=1e-6)
+
+
+def test_a_terminal_that_is_closed_is_no_reload(folder: Path) -> None:
+    """The server is the terminal's: SIGHUP from elsewhere reloads, that of the terminal's end stops it."""
+    port, port_out = free_ports()
+    ours, theirs = pty.openpty()
+    code = "import fcntl, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    code += "from bert_serving.server.cli import start; start(sys.argv[1:])"
+    flags = ["-model_dir", str(folder), "-engine", "dummy", "-port", str(port), "-port_out", str(port_out)]
+    server = subprocess.Popen(
+        [sys.executable, "-c", code, *flags], stdin=theirs, stdout=theirs, stderr=subprocess.PIPE,
+        start_new_session=True, text=True,
+    )  # fmt: skip
+    os.close(theirs)
+    assert server.stderr
+    try:
+        lines = iter(server.stderr.readline, "")
+        assert any("all set" in line for line in lines)
+        write_over(folder, 3)
+        server.send_signal(signal.SIGHUP)
+        assert any("is served now, not" in line for line in lines)
+        os.close(ours)
+        assert any("shutting down: the terminal was closed" in line for line in lines)
+        assert server.wait(20) == 0
+    finally:
+        server.kill()
+        server.stderr.close()
 
 
 def test_reload_without_a_server() -> None:

@@ -22,6 +22,7 @@ from bert_serving.server.requests import RequestError, TaskRequest, Texts
 from bert_serving.server.statistic import Statistic
 from bert_serving.server.status import Status, for_strangers
 from bert_serving.server.tasks import TaskService
+from bert_serving.server.terminal import has_terminal
 from bert_serving.server.waiting import Waiting
 from bert_serving.server.zmq_door import ZmqDoor
 
@@ -80,8 +81,8 @@ class Server:
         """Serve until stopped.
 
         Args:
-            handle_signals: SIGTERM and SIGINT stop the server, a second one at once; SIGHUP makes it serve what lies in
-                the model directory then; main thread only.
+            handle_signals: SIGTERM, SIGINT and the end of the terminal stop the server, a second one at once; any other
+                SIGHUP makes it serve what lies in the model directory then; main thread only.
 
         Raises:
             BertFtError: the workers could not be started.
@@ -91,7 +92,8 @@ class Server:
         if handle_signals:
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._loop.add_signal_handler(number, self._on_signal, signal.Signals(number).name)
-            self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+            if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+                self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup, has_terminal())
         for note in self._models.current.settings.notes:
             self._logger.info(note)
         for warning in self._warnings:
@@ -143,10 +145,11 @@ class Server:
         self._models.pause(client, wanted)
 
     async def reload(self, why: str) -> dict[str, Any]:
+        self._logger.info("reload: %s", why)
         if not self._ready.is_set():
+            self._logger.warning("reload: not while the server starts")
             raise RequestError("bad_request", "the server is still starting; reload when it is ready")
         before = self._models.current.fingerprint
-        self._logger.info("reload: %s", why)
         try:
             now = await self._models.reload(self._stop)
         except BertFtError as error:
@@ -213,7 +216,11 @@ class Server:
             self._stop_now.set()
         self.stop(name)
 
-    def _on_hangup(self) -> None:
+    def _on_hangup(self, had_terminal: bool) -> None:
+        if had_terminal and not has_terminal():
+            self._on_signal("the terminal was closed")
+            return
+
         async def reload() -> None:
             with contextlib.suppress(RequestError):  # the log has it
                 await self.reload("SIGHUP")
