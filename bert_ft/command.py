@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import signal
 from collections.abc import Iterable
@@ -58,6 +59,10 @@ class LegacyCommand(click.Command):
     and 130 (128 and the signal's number, where the KeyboardInterrupt has another as its argument).
     """
 
+    ends_at_once = False
+    """Whether Ctrl-C ends the body at once, until it handles the signal itself: a KeyboardInterrupt is lost where Python
+    swallows it, as in callbacks of its own in an import."""
+
     def __init__(self, name: str | None, context_settings: dict[str, Any] | None = None, **attributes: Any) -> None:
         settings = dict(context_settings or {})
         settings.setdefault("help_option_names", ["-h", "-help", "--help"])
@@ -73,7 +78,7 @@ class LegacyCommand(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with interruptible():
+            with contextlib.nullcontext() if self.ends_at_once else interruptible():
                 return super().invoke(ctx)
         except BertFtError as error:
             raise OneLineError(str(error), 1) from error

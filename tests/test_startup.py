@@ -105,6 +105,24 @@ def test_what_is_to_be_put_in_order_is() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (7, "in order\n", "")
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_command_that_has_nothing_to_put_in_order_ends_at_once(at_once: bool) -> None:
+    """Whatever swallows the KeyboardInterrupt on its way."""
+    body = (
+        f"def body():\n    try:\n        exec({INTERRUPT!r})\n    except BaseException:\n        print('swallowed')\n"
+    )
+    make = "from bert_ft.command import LegacyCommand\ncommand = LegacyCommand('x', callback=body)\n"
+    done = after_begin(f"begin()\n{body}{make}command.ends_at_once = {at_once}\ncommand([])")
+    expected = (130, "", "error: interrupted\n") if at_once else (0, "swallowed\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == expected
+
+
+def test_a_server_that_starts_is_such_a_command() -> None:
+    from bert_serving.server.cli import start
+
+    assert start.ends_at_once
+
+
 def test_an_interrupt_after_the_end_changes_nothing() -> None:
     done = after_begin("atexit.register(os.kill, os.getpid(), signal.SIGINT)\nbegin()\nprint('done')")
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")

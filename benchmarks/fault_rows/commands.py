@@ -180,7 +180,11 @@ def _interrupt(given: list[str], seconds: float, folder: Path) -> str:
     with subprocess.Popen(given, cwd=folder, text=True, errors="replace", **pipes) as process:
         time.sleep(seconds)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        try:
+            _, errors = process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return f"bad: still there after a minute, {process.communicate()[1].strip()[-150:]!r}"
     if "Traceback" not in errors and process.returncode == 130 and errors.endswith("error: interrupted\n"):
         return "one line and 130"
     if _before_our_first_line(errors, process.returncode):

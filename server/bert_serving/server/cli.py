@@ -74,6 +74,7 @@ start = LegacyCommand(
     callback=_run_server,
     help="Serve the vectors of a BERT model to BertClient.",
 )
+start.ends_at_once = True
 
 
 def _options_of_a_command(timeout: int, meaning: str) -> list[click.Parameter]:
