@@ -60,8 +60,8 @@ class LegacyCommand(click.Command):
     """
 
     ends_at_once = False
-    """Whether Ctrl-C ends the body at once, until it handles the signal itself: a KeyboardInterrupt is lost where Python
-    swallows it, as in callbacks of its own in an import."""
+    """Whether Ctrl-C ends the body at once, until it handles the signal itself: a KeyboardInterrupt is lost where
+    Python swallows it, as in callbacks of its own in an import."""
 
     def __init__(self, name: str | None, context_settings: dict[str, Any] | None = None, **attributes: Any) -> None:
         settings = dict(context_settings or {})
