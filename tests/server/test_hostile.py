@@ -155,8 +155,9 @@ def test_subscriptions_read_behind_such_a_message_come_again(context: zmq.Contex
 
 @pytest.mark.parametrize("others", [[b"other"], [b"late"], [b"late", b"other"], [b"other", b"late"]])
 @pytest.mark.parametrize("before", [[], [b"late"], [b"other"]])
+@pytest.mark.parametrize("again", [False, True])
 def test_a_subscription_that_is_read_after_its_end(
-    context: zmq.Context[zmq.Socket[bytes]], before: list[bytes], others: list[bytes]
+    context: zmq.Context[zmq.Socket[bytes]], again: bool, before: list[bytes], others: list[bytes]
 ) -> None:
     """Its descriptor is another's by then; who listens is right all the same, and gets its replies."""
     replies = context.socket(zmq.XPUB)
@@ -181,7 +182,13 @@ def test_a_subscription_that_is_read_after_its_end(
     readers = Readers(replies, port, Listener(), lambda reason: None)
     there = [(name, listen(name)) for name in before]
     readers.drain()
-    listen(b"late").close()
+    late = listen(b"late")
+    if again:
+        readers.drain()
+        for option in (zmq.UNSUBSCRIBE, zmq.SUBSCRIBE):
+            late.setsockopt(option, b"late")
+        time.sleep(0.1)
+    late.close()
     time.sleep(0.1)
     there += [(name, listen(name)) for name in others]
     wanted = Counter(name + b"\0" for name, _ in there)

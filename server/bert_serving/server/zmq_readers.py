@@ -167,7 +167,10 @@ class Readers:
         if peer is not None:
             if peer in readers and not self._out_of_step:
                 self._socket.setsockopt(zmq.UNSUBSCRIBE, address)
-            self._remove(address, [peer] if peer in readers else [])
+            ended = [one for one in readers if not one.is_open][
+                :1
+            ]  # of whom it is, if its descriptor is another's by now
+            self._remove(address, [peer] if peer in readers else ended)
         elif owed := next((owed for owed in self._owed if owed[address] > 0), None):
             owed[address] -= 1
         elif denied := [one for one in self._denied.get(address, ()) if not one.is_open]:
