@@ -34,16 +34,23 @@ class Waiting:
         if len(self) >= self._most:
             raise RequestError("overloaded", f"{len(self)} requests wait already; ask again later")
 
-    @contextlib.contextmanager
-    def one(self, door: str) -> Iterator[None]:
-        """A request that waits until the end of the block.
+    def enter(self, door: str) -> None:
+        """A request waits from now on, until :meth:`leave`.
 
         Raises:
             RequestError: overloaded.
         """
         self.check()
         self._by_door[door] += 1
+
+    def leave(self, door: str) -> None:
+        self._by_door[door] -= 1
+
+    @contextlib.contextmanager
+    def one(self, door: str) -> Iterator[None]:
+        """A request that waits until the end of the block; see :meth:`enter`."""
+        self.enter(door)
         try:
             yield
         finally:
-            self._by_door[door] -= 1
+            self.leave(door)

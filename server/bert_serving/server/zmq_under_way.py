@@ -69,9 +69,9 @@ class UnderWay:
         Raises:
             RequestError: overloaded.
         """
-        self._waiting.check()
         if self.bytes > MOST_BYTES:
             raise RequestError("overloaded", f"{len(self._waiting)} requests wait already; ask again later")
+        self._waiting.enter(DOOR)
         address = request.address
         task = asyncio.get_running_loop().create_task(self._run(request, work))
         self._tasks.setdefault(address, set()).add(task)
@@ -102,11 +102,11 @@ class UnderWay:
 
     async def _run(self, request: Request, work: Callable[[], Work]) -> None:
         try:
-            with self._waiting.one(DOOR):
-                frames = await self._answered(request, work)
+            frames = await self._answered(request, work)
         except RequestError as error:
             frames = [*error_reply(error.code, error.message)]
         finally:
+            self._waiting.leave(DOOR)
             self.bytes -= _cost(request)
             self._requests[request.key] -= 1
             if not self._requests[request.key]:
