@@ -229,6 +229,25 @@ def test_a_model_that_is_replaced_while_its_workers_start(
     np.testing.assert_allclose(client.vectors()[1], expected(["a"]), atol=1e-6)
 
 
+def test_a_reload_goes_on_when_who_asked_for_it_is_gone(
+    start_server: StartServer, connect: Connect, folder: Path
+) -> None:
+    impatient = "from bert_serving.server import zmq_under_way; zmq_under_way.GONE_SECONDS = 0.2"
+    server = start_server("-engine_option", "load_seconds=3", folder=folder, prologue=impatient)
+    write_over(folder, 3)
+    asking = connect(server, b"asking")
+    asking.ask(b"SHOW_CONFIG")
+    asking.send(b"RELOAD", 1)
+    server.wait_for("reload: RELOAD from")
+    asking.close()
+    server.wait_for("1 requests are given up: their clients are gone")
+    client = connect(server)
+    wait_until(lambda: client.ask(b"SHOW_STATUS")["queue"]["models"] == 1)
+    client.send(["a"], 1)
+    np.testing.assert_allclose(client.vectors()[1], expected(["a"]) + 3, atol=1e-5)
+    wait_until(lambda: len(server.children()) == 1)
+
+
 def test_a_terminal_that_is_closed_is_no_reload(folder: Path) -> None:
     """The server is the terminal's: SIGHUP from elsewhere reloads, that of the terminal's end stops it."""
     port, port_out = free_ports()

@@ -87,13 +87,15 @@ class Models:
         for note in new.settings.notes:
             get_logger("VENTILATOR").info(note)
         self._add(new)
-        new.start()
-        await first(new.ready, new.ended, stop)
-        if new.fault is None and not stop.is_set():
-            return
-        self._all.remove(new)
-        await new.stop()
-        raise BertFtError(new.fault or "the server is shutting down")
+        try:
+            new.start()
+            await first(new.ready, new.ended, stop)
+            if new.fault is not None or stop.is_set():
+                raise BertFtError(new.fault or "the server is shutting down")
+        except BaseException:
+            self._all.remove(new)
+            await new.stop()
+            raise
 
     async def _retire(self, old: ServedModel) -> None:
         while old.requests:

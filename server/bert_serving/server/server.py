@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import signal
 from collections.abc import Callable
@@ -59,7 +58,7 @@ class Server:
         self._stop_now = asyncio.Event()
         self._fatal: str | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._reloads: set[asyncio.Task[None]] = set()
+        self._reloads: set[asyncio.Task[dict[str, Any]]] = set()
         curve, http_keys = load_curve_keys(options), load_http_keys(options)
         self._warnings = [*self._models.current.settings.warnings, *(curve.warnings if curve else ())]
         connections = connections_of_a_door(options.num_worker, 3 if options.http_port else 2)
@@ -145,6 +144,17 @@ class Server:
         self._models.pause(client, wanted)
 
     async def reload(self, why: str) -> dict[str, Any]:
+        return await asyncio.shield(self._begin_reload(why))
+
+    def _begin_reload(self, why: str) -> asyncio.Task[dict[str, Any]]:
+        """It goes on whatever becomes of who asked for it; the log has what comes of it."""
+        task = asyncio.get_running_loop().create_task(self._reload(why))
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+        task.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return task
+
+    async def _reload(self, why: str) -> dict[str, Any]:
         self._logger.info("reload: %s", why)
         if not self._ready.is_set():
             self._logger.warning("reload: not while the server starts")
@@ -219,15 +229,8 @@ class Server:
     def _on_hangup(self, had_terminal: bool) -> None:
         if had_terminal and not has_terminal():
             self._on_signal("the terminal was closed")
-            return
-
-        async def reload() -> None:
-            with contextlib.suppress(RequestError):  # the log has it
-                await self.reload("SIGHUP")
-
-        task = asyncio.get_running_loop().create_task(reload())
-        self._reloads.add(task)
-        task.add_done_callback(self._reloads.discard)
+        else:
+            self._begin_reload("SIGHUP")
 
 
 def run_server(options: ServerOptions) -> None:
