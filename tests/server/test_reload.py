@@ -23,6 +23,10 @@ from tests.server.support import Connect, RunningServer, StartServer, expected, 
 from tests.server.test_http import call
 
 
+HEEDS_SIGHUP = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)"
+"""Even if the tests run under nohup."""
+
+
 @pytest.fixture
 def folder(model_dir: Path, tmp_path: Path) -> Path:
     """A model directory of its own, of the model 0."""
@@ -160,7 +164,7 @@ def test_a_request_keeps_its_model(start_server: StartServer, connect: Connect, 
 
 def test_another_size_and_another_vocabulary(start_server: StartServer, connect: Connect, folder: Path) -> None:
     (port,) = free_ports(1)
-    server = start_server("-http_port", str(port), folder=folder)
+    server = start_server("-http_port", str(port), folder=folder, prologue=HEEDS_SIGHUP)
     client = connect(server)
     config = json.loads((folder / "bert_config.json").read_text())
     words = (folder / "vocab.txt").read_text().split()
@@ -252,11 +256,11 @@ def test_a_terminal_that_is_closed_is_no_reload(folder: Path) -> None:
     """The server is the terminal's: SIGHUP from elsewhere reloads, that of the terminal's end stops it."""
     port, port_out = free_ports()
     ours, theirs = pty.openpty()
-    code = "import fcntl, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    code = f"{HEEDS_SIGHUP}; import fcntl, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
     code += "from bert_serving.server.cli import start; start(sys.argv[1:])"
     flags = ["-model_dir", str(folder), "-engine", "dummy", "-port", str(port), "-port_out", str(port_out)]
     server = subprocess.Popen(
-        [sys.executable, "-c", code, *flags], stdin=theirs, stdout=theirs, stderr=subprocess.PIPE,
+        [sys.executable, "-c", code, *flags], stdin=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         start_new_session=True, text=True,
     )  # fmt: skip
     os.close(theirs)
