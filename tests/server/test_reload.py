@@ -22,7 +22,6 @@ from bert_ft.model.replace import replaced_directory
 from tests.server.support import Connect, RunningServer, StartServer, expected, free_ports, wait_until
 from tests.server.test_http import call
 
-
 HEEDS_SIGHUP = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)"
 """Even if the tests run under nohup."""
 
