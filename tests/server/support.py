@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -187,6 +188,16 @@ class RawClient:
 
 
 Connect = Callable[..., RawClient]
+
+
+class Listening(Counter[bytes]):
+    """Who listens, in the place of the sender that `Readers` tells it to."""
+
+    def subscribe(self, address: bytes) -> None:
+        self[address] += 1
+
+    def unsubscribe(self, address: bytes) -> None:
+        self[address] -= 1
 
 
 def wait_until(condition: Callable[[], bool], timeout: float = 15) -> None:

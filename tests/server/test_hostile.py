@@ -10,7 +10,6 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Iterator
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,7 +20,7 @@ from bert_serving.server.zmq_readers import Readers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.server.support import Connect, RunningServer, StartServer, expected, wait_until
+from tests.server.support import Connect, Listening, RunningServer, StartServer, expected, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -114,17 +113,9 @@ def test_subscriptions_read_behind_such_a_message_come_again(context: zmq.Contex
     replies = context.socket(zmq.XPUB)
     replies.setsockopt(zmq.XPUB_MANUAL, 1)
     port = replies.bind_to_random_port("tcp://127.0.0.1")
-    listening: Counter[bytes] = Counter()
-
-    class Listener:
-        def subscribe(self, identity: bytes) -> None:
-            listening[identity] += 1
-
-        def unsubscribe(self, identity: bytes) -> None:
-            listening[identity] -= 1
-
+    listening = Listening()
     refusals: list[str] = []
-    readers = Readers(replies, port, Listener(), refusals.append)
+    readers = Readers(replies, port, listening, refusals.append)
     with peer(port) as hostile:
         hostile.sendall(frame(b"\7"))
         time.sleep(0.2)
@@ -163,14 +154,7 @@ def test_a_subscription_that_is_read_after_its_end(
     replies = context.socket(zmq.XPUB)
     replies.setsockopt(zmq.XPUB_MANUAL, 1)
     port = replies.bind_to_random_port("tcp://127.0.0.1")
-    listening: Counter[bytes] = Counter()
-
-    class Listener:
-        def subscribe(self, identity: bytes) -> None:
-            listening[identity] += 1
-
-        def unsubscribe(self, identity: bytes) -> None:
-            listening[identity] -= 1
+    listening = Listening()
 
     def listen(name: bytes) -> zmq.Socket[bytes]:
         reader = context.socket(zmq.SUB)
@@ -179,7 +163,7 @@ def test_a_subscription_that_is_read_after_its_end(
         time.sleep(0.1)
         return reader
 
-    readers = Readers(replies, port, Listener(), lambda reason: None)
+    readers = Readers(replies, port, listening, lambda reason: None)
     there = [(name, listen(name)) for name in before]
     readers.drain()
     late = listen(b"late")
@@ -192,7 +176,8 @@ def test_a_subscription_that_is_read_after_its_end(
     time.sleep(0.1)
     there += [(name, listen(name)) for name in others]
     wanted = Counter(name + b"\0" for name, _ in there)
-    for _ in range(4):
+    wait_until(lambda: readers.drain() is None and readers.sweep() is None and +listening == wanted)
+    for _ in range(4):  # and stays so
         readers.drain()
         readers.sweep()
         time.sleep(0.05)
@@ -210,11 +195,8 @@ def test_a_descriptor_that_is_of_no_reader_by_then(context: zmq.Context[zmq.Sock
     replies = context.socket(zmq.XPUB)
     replies.setsockopt(zmq.XPUB_MANUAL, 1)
     port = replies.bind_to_random_port("tcp://127.0.0.1")
-    listening: Counter[bytes] = Counter()
-    listener = SimpleNamespace(
-        subscribe=lambda address: listening.update([address]), unsubscribe=lambda address: listening.subtract([address])
-    )
-    readers = Readers(replies, port, listener, lambda reason: None)
+    listening = Listening()
+    readers = Readers(replies, port, listening, lambda reason: None)
     reader = context.socket(zmq.SUB)
     reader.setsockopt(zmq.SUBSCRIBE, b"late")
     reader.connect(f"tcp://127.0.0.1:{port}")

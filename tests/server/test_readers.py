@@ -5,11 +5,12 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from types import SimpleNamespace
 
 import pytest
 import zmq
 from bert_serving.server.zmq_readers import Readers
+
+from tests.server.support import Listening
 
 SWEEP_SECONDS = 0.3
 
@@ -21,11 +22,8 @@ def test_in_the_end_it_is_those_who_listen(seed: int) -> None:
     replies = context.socket(zmq.XPUB)
     replies.setsockopt(zmq.XPUB_MANUAL, 1)
     port = replies.bind_to_random_port("tcp://127.0.0.1")
-    listening: Counter[bytes] = Counter()
-    listener = SimpleNamespace(
-        subscribe=lambda address: listening.update([address]), unsubscribe=lambda address: listening.subtract([address])
-    )
-    readers = Readers(replies, port, listener, lambda reason: None)
+    listening = Listening()
+    readers = Readers(replies, port, listening, lambda reason: None)
     clients: dict[bytes, zmq.Socket[bytes]] = {}
     swept = time.monotonic()
 

@@ -32,10 +32,7 @@ def terminate_server(ip: str, port: int, port_out: int | None, timeout: float, k
         BertFtError: nothing listens there, or it still does when the time is over.
     """
     deadline = time.monotonic() + timeout
-    if not _listens(ip, port):
-        raise BertFtError(f"no server at {ip}:{port}; nothing was stopped")
-    if fault := handshake_fault(ip, port, keys, timeout / 4):
-        raise BertFtError(f"the server at {ip}:{port} was not stopped: {fault}")
+    _reach(ip, port, keys, timeout, "stopped")
     with _Asking(ip, port, port_out, keys) as server:
         answered = server.config((time.monotonic() + deadline) / 2) is not None
         server.send(TERMINATION)
@@ -60,10 +57,7 @@ def reload_model(ip: str, port: int, port_out: int | None, timeout: float, keys:
         BertFtError: no bert-ft server is there, it refuses, cannot serve the new model, or the time is over.
     """
     deadline = time.monotonic() + timeout
-    if not _listens(ip, port):
-        raise BertFtError(f"no server at {ip}:{port}; nothing was reloaded")
-    if fault := handshake_fault(ip, port, keys, timeout / 4):
-        raise BertFtError(f"the server at {ip}:{port} was not asked: {fault}")
+    _reach(ip, port, keys, timeout, "reloaded")
     with _Asking(ip, port, port_out, keys) as server:
         config = server.config(min(deadline, time.monotonic() + _PATIENCE_SECONDS))
         if config is None:
@@ -156,6 +150,14 @@ class _Asking:
             if frames[-1] == b"%d" % self._number and isinstance(answer, dict):
                 return answer
         return None
+
+
+def _reach(ip: str, port: int, keys: ClientKeys | None, timeout: float, done: str) -> None:
+    """Raises: BertFtError: no server is there, or it lets these keys do nothing."""
+    if not _listens(ip, port):
+        raise BertFtError(f"no server at {ip}:{port}; nothing was {done}")
+    if fault := handshake_fault(ip, port, keys, timeout / 4):
+        raise BertFtError(f"the server at {ip}:{port} was not {done}: {fault}")
 
 
 def _still_there(ip: str, port: int, ports: str, answered: bool, timeout: float) -> str:

@@ -42,7 +42,6 @@ class Server:
     def __init__(self, options: ServerOptions, on_ready: Callable[[], None] | None = None) -> None:
         start_logging(options.verbose)
         self._logger = get_logger("VENTILATOR")
-        self._given = options
         self._spare = Spare()
         self._models = Models(options, self._spare, self._on_fatal)
         self._options = options = self._models.current.settings.options
