@@ -20,21 +20,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bert_serving.server.benchmark.roof import product_rate
-from bert_serving.server.engines.base import EngineOptions
-from bert_serving.server.engines.tensorflow import CALLERS, TensorFlowEngine
+from bert_serving.benchmark.peak import product_rate
 
 from benchmarks.peers.prepared import flops_per_token, input_builder, read_texts
-from bert_ft.backend import tf, use_threads
+from bert_ft.checkpoint.directory import open_model_directory
+from bert_ft.checkpoint.variables import encoder_shapes
+from bert_ft.checkpoint.writer import CheckpointReader
+from bert_ft.engines.base import EngineOptions
+from bert_ft.engines.tensorflow import CALLERS, TensorFlowEngine
+from bert_ft.hardware.processor import usable_cores
+from bert_ft.model.backend import tf, use_threads
 from bert_ft.model.captured import DTYPES
-from bert_ft.model.checkpoint import CheckpointReader
-from bert_ft.model.directory import open_model_directory
 from bert_ft.model.encoder import EmbeddingWeights, LayerWeights, embedding_weights, encode, layer_weights
 from bert_ft.model.pooling import pool_tokens
-from bert_ft.model.strategy import PoolingStrategy
 from bert_ft.model.tensors import PackedTensors, packed_signature
-from bert_ft.model.variables import encoder_shapes
-from bert_ft.processor import usable_cores
+from bert_ft.pooling_strategy import PoolingStrategy
 from bert_ft.text.packing import PackedBatch, pack
 
 

@@ -16,12 +16,12 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from bert_serving.server.engines.base import EngineOptions
-from bert_serving.server.engines.tensorflow import TensorFlowEngine
 from safetensors.numpy import load_file
 
-from bert_ft.model.directory import open_model_directory
-from bert_ft.model.huggingface import export_model, import_model
+from bert_ft.checkpoint.directory import open_model_directory
+from bert_ft.checkpoint.huggingface.convert import export_model, import_model
+from bert_ft.engines.base import EngineOptions
+from bert_ft.engines.tensorflow import TensorFlowEngine
 from bert_ft.text.inputs import InputBuilder
 from bert_ft.text.packing import pack
 from bert_ft.text.tokenizer import FullTokenizer

@@ -18,9 +18,9 @@ import numpy as np
 from bert_serving.client import BertClient
 
 from benchmarks.servers import our_program, serving
-from bert_ft.evaluate_sts import correlate, cosines
-from bert_ft.tasks.rows import BadRows
-from bert_ft.tasks.sts_rows import read_scored_pairs
+from bert_ft.data.rows import BadRows
+from bert_ft.tasks.similarity.evaluate import correlate, cosines
+from bert_ft.tasks.similarity.pairs import read_scored_pairs
 
 START_SECONDS = 600
 TIMEOUT_MS = 3_600_000

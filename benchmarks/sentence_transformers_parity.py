@@ -40,7 +40,9 @@ def main() -> int:
     worst = 0.0
     with tempfile.TemporaryDirectory() as folder:
         imported = Path(folder) / "imported"
-        subprocess.run([sys.executable, "-m", "bert_ft.cli", "import-hf", str(weights), str(imported)], check=True)
+        subprocess.run(
+            [sys.executable, "-m", "bert_ft.commands.main", "import-hf", str(weights), str(imported)], check=True
+        )
         for file in options.texts:
             texts = read_texts(file)[: options.limit]
             ours, theirs = our_vectors(imported, texts), their_vectors(python, weights, texts, Path(folder))

@@ -22,13 +22,13 @@ from pathlib import Path
 
 import numpy as np
 from bert_serving.client import BertClient
-from bert_serving.server.engines import engine_class
-from bert_serving.server.engines.base import EngineOptions
 
 from benchmarks.peers.prepared import input_builder, read_texts
 from benchmarks.servers import our_program, serving
-from bert_ft.choice import AUTO, choose, is_installed
-from bert_ft.processor import this_processor, usable_cores
+from bert_ft.engines import engine_class
+from bert_ft.engines.base import EngineOptions
+from bert_ft.hardware.choice import AUTO, choose, is_installed
+from bert_ft.hardware.processor import this_processor, usable_cores
 from bert_ft.text.packing import PackedBatch, pack
 
 TIMEOUT_MS = 3_600_000

@@ -18,22 +18,22 @@ from pathlib import Path
 
 import numpy as np
 
-from bert_ft.model.bert import BertModel
-from bert_ft.model.config import BertConfig
-from bert_ft.model.directory import ModelMetadata
+from bert_ft.checkpoint.config import BertConfig
+from bert_ft.checkpoint.directory import ModelMetadata
+from bert_ft.checkpoint.initializer import initialize
+from bert_ft.checkpoint.save import save_model_directory
+from bert_ft.checkpoint.variables import encoder_shapes
+from bert_ft.data.rows import BadRows
 from bert_ft.model.heads import ClassificationHead
-from bert_ft.model.initializer import initialize
-from bert_ft.model.save import save_model_directory
-from bert_ft.model.variables import encoder_shapes
-from bert_ft.tasks.classification import read_training_split
-from bert_ft.tasks.classification_files import Columns, custom_task
-from bert_ft.tasks.rows import BadRows
+from bert_ft.model.trainable import BertModel
+from bert_ft.tasks.classification.examples import read_training_split
+from bert_ft.tasks.classification.files import Columns, custom_task
 from bert_ft.text.inputs import InputBuilder
 from bert_ft.text.tokenizer import FullTokenizer
 from bert_ft.text.vocab import Vocab
 from bert_ft.train.sampler import ShuffledOrder
 from bert_ft.train.schedule import Schedule
-from bert_ft.train.trainer import Trainer
+from bert_ft.train.step import Trainer
 
 ROOT = Path(__file__).resolve().parent.parent
 STEPS, BATCH, LENGTH, SEED = 10, 32, 48, 7

@@ -12,10 +12,10 @@ from typing import Any
 
 import click
 
-from bert_ft.command import AddedOption, GivenPath, LegacyCommand
+from bert_ft.flags.legacy import AddedOption, GivenPath, LegacyCommand
 from bert_ft.logs import log_to_stderr
-from bert_ft.tasks.classification_files import TASKS, Columns, custom_task
-from bert_ft.train.flags import TrainingFlags, training_options
+from bert_ft.tasks.classification.files import TASKS, Columns, custom_task
+from bert_ft.train.options import TrainingFlags, training_options
 
 TASK_NAMES = (*TASKS, "tsv")
 _FILE_FLAGS = ("train_file", "dev_file", "test_file", "label_column", "text_column", "text_b_column")
@@ -48,7 +48,7 @@ def main(task_name: str, labels: str | None, **values: Any) -> None:
     else:
         files = TASKS[name]
     flags = TrainingFlags.resolve(values)
-    from bert_ft.tasks.classification_run import ClassificationRun  # imports TensorFlow: seconds
+    from bert_ft.tasks.classification.run import ClassificationRun  # imports TensorFlow: seconds
 
     given = [label.strip() for label in labels.split(",")] if labels else None
     sys.exit(ClassificationRun(name, files, given, flags, file_flags).run())

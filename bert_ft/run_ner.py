@@ -12,10 +12,10 @@ from typing import Any
 
 import click
 
-from bert_ft.command import LegacyCommand
+from bert_ft.flags.legacy import LegacyCommand
 from bert_ft.logs import log_to_stderr
-from bert_ft.tasks.tagging.options import TaggingFlags, tagging_options
-from bert_ft.train.flags import TrainingFlags, training_options
+from bert_ft.tasks.tagging.rates import TaggingFlags, tagging_options
+from bert_ft.train.options import TrainingFlags, training_options
 
 TASK_NAMES = ("ner",)
 

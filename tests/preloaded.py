@@ -1,8 +1,8 @@
 """Programs of this project without the seconds of their imports: forked from a process that has made them.
 
-``popen(["-m", "bert_ft.cli", "inspect"], LIGHT)`` is ``subprocess.Popen([sys.executable, "-m", …])`` in everything but
-the time it takes. Where a process cannot be made somebody else's child (not Linux), it is just that. What a test says
-of imports, of the interpreter's own flags, or of starting itself must not run through here.
+``popen(["-m", "bert_ft.commands.main", "inspect"], LIGHT)`` is ``subprocess.Popen([sys.executable, "-m", …])`` in
+everything but the time it takes. Where a process cannot be made somebody else's child (not Linux), it is just that.
+What a test says of imports, of the interpreter's own flags, or of starting itself must not run through here.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from types import SimpleNamespace
 from typing import Any, NoReturn
 
 ROOT = Path(__file__).parents[1]
-LIGHT = ("bert_serving.server.cli", "bert_serving.server.server", "bert_serving.server.http_door",
-         "bert_serving.server.worker", "bert_serving.server.engines.dummy")  # fmt: skip
-HEAVY = ("bert_ft.cli", "bert_ft.run_classifier", "bert_ft.run_ner", "bert_ft.predict",
-         "bert_ft.tasks.classification_run", "bert_ft.tasks.tagging.run")  # fmt: skip
+LIGHT = ("bert_serving.server.commands.cli", "bert_serving.server.server", "bert_serving.server.frontends.http.app",
+         "bert_serving.server.workers.worker", "tests.engines.dummy")  # fmt: skip
+HEAVY = ("bert_ft.commands.main", "bert_ft.run_classifier", "bert_ft.run_ner", "bert_ft.inference.predict",
+         "bert_ft.tasks.classification.run", "bert_ft.tasks.tagging.run")  # fmt: skip
 """With TensorFlow."""
 _SUBREAPER = 36
 _REQUEST_BYTES = 1 << 16
@@ -237,7 +237,7 @@ class _Worker(subprocess.Popen):
         os.environ.update(given["env"])
         sys.argv = [*given["args"][2:]]
         try:
-            from bert_serving.server import worker
+            from bert_serving.server.workers import worker
 
             worker.main()
         except BaseException:
@@ -249,9 +249,9 @@ class _Worker(subprocess.Popen):
 
 def _fork_dummy_workers() -> None:
     """Only where the modules that they need are there, and no other engine is asked for."""
-    processes = sys.modules.get("bert_serving.server.worker_process")
+    processes = sys.modules.get("bert_serving.server.workers.process")
     at = sys.argv.index("-engine") if "-engine" in sys.argv else None
-    if processes is not None and at is not None and sys.argv[at + 1] == "dummy":
+    if processes is not None and at is not None and sys.argv[at + 1].startswith("tests.engines.dummy:"):
         processes.subprocess = SimpleNamespace(Popen=_Worker, DEVNULL=subprocess.DEVNULL)  # type: ignore[attr-defined]
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from click.testing import CliRunner, Result
 
 from bert_ft import run_classifier, run_ner
-from bert_ft.model.config import BertConfig
-from bert_ft.model.tools import new_checkpoint
+from bert_ft.checkpoint.config import BertConfig
+from bert_ft.checkpoint.export import new_checkpoint
 
 WORDS = [chr(0x4E00 + index) for index in range(40)]
 STEPS_PER_EPOCH = 7

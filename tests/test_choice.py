@@ -6,9 +6,9 @@ import doctest
 
 import pytest
 
-from bert_ft import choice as module
-from bert_ft.choice import choose, precision_notes
-from bert_ft.processor import Processor
+from bert_ft.hardware import choice as module
+from bert_ft.hardware.choice import choose, precision_notes
+from bert_ft.hardware.processor import Processor
 
 AVX2 = ("avx", "avx2", "fma")
 AVX512 = (*AVX2, "avx512f", "avx512bw", "avx512dq", "avx512vl")

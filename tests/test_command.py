@@ -10,9 +10,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from bert_ft.command import AddedOption, LegacyCommand
 from bert_ft.errors import BertFtError
-from bert_ft.file_names import name_fault
+from bert_ft.files.names import name_fault
+from bert_ft.flags.legacy import AddedOption, LegacyCommand
 
 
 @click.command(cls=LegacyCommand)

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from bert_ft.cli import main
+from bert_ft.checkpoint.config import BertConfig
+from bert_ft.checkpoint.directory import ModelMetadata
+from bert_ft.checkpoint.initializer import initialize
+from bert_ft.checkpoint.save import save_model_directory
+from bert_ft.checkpoint.variables import encoder_shapes
+from bert_ft.commands.main import main
 from bert_ft.errors import BertFtError
-from bert_ft.evaluate_sts import SentenceEncoder, correlate, cosines
-from bert_ft.model.config import BertConfig
-from bert_ft.model.directory import ModelMetadata
 from bert_ft.model.encoder import embedding_weights, encode, layer_weights
-from bert_ft.model.initializer import initialize
-from bert_ft.model.save import save_model_directory
-from bert_ft.model.strategy import PoolingStrategy
 from bert_ft.model.tensors import PackedTensors
-from bert_ft.model.variables import encoder_shapes
+from bert_ft.pooling_strategy import PoolingStrategy
+from bert_ft.tasks.similarity.evaluate import SentenceEncoder, correlate, cosines
 from bert_ft.text.inputs import InputBuilder
 from bert_ft.text.packing import pack
 from bert_ft.text.tokenizer import FullTokenizer

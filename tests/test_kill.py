@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from bert_ft.model.checkpoint import CheckpointReader
-from bert_ft.model.directory import open_model_directory
+from bert_ft.checkpoint.directory import open_model_directory
+from bert_ft.checkpoint.variables import encoder_shapes
+from bert_ft.checkpoint.writer import CheckpointReader
 from bert_ft.model.heads import ClassificationHead
-from bert_ft.model.variables import encoder_shapes
 from tests.small_training import CLASSIFY, arguments, write_data
 
 EPOCHS = 20
@@ -32,8 +32,8 @@ CONTEXT = multiprocessing.get_context("forkserver")
 def train_in_child(folder: Path, output: Path, resume: bool) -> None:
     """Train so that nearly every epoch is the best so far, and note what is saved at which step."""
     from bert_ft import run_classifier
-    from bert_ft.tasks import classification_run
-    from bert_ft.tasks.classification_tally import ClassificationTally
+    from bert_ft.tasks.classification import run as classification_run
+    from bert_ft.tasks.classification.tally import ClassificationTally
     from bert_ft.train import fine_tune
 
     def score(self: ClassificationTally) -> dict[str, float]:
@@ -90,7 +90,7 @@ def assert_whole(output: Path) -> int:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    CONTEXT.set_forkserver_preload(["bert_ft.tasks.classification_run"])
+    CONTEXT.set_forkserver_preload(["bert_ft.tasks.classification.run"])
     write_data(tmp_path)
     yield tmp_path
     for child in multiprocessing.active_children():

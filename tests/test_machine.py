@@ -9,10 +9,10 @@ from importlib.metadata import version
 import pytest
 from click.testing import CliRunner
 
-from bert_ft import machine
-from bert_ft.cli import main
-from bert_ft.machine import describe_machine
-from bert_ft.processor import Processor, usable_cores
+from bert_ft.commands.main import main
+from bert_ft.hardware import machine
+from bert_ft.hardware.machine import describe_machine
+from bert_ft.hardware.processor import Processor, usable_cores
 
 ZEN3 = Processor("EPYC", "x86_64", frozenset({"avx", "avx2", "fma"}))
 SKYLAKE_LIMIT = Processor("Xeon", "x86_64", ZEN3.features, "AVX2")
@@ -23,7 +23,9 @@ def rows(text: str) -> dict[str, str]:
 
 
 def test_it_names_the_libraries_and_what_auto_takes_without_tensorflow() -> None:
-    code = "import sys, bert_ft.machine as m; print(m.describe_machine()); sys.exit('tensorflow' in sys.modules)"
+    code = (
+        "import sys, bert_ft.hardware.machine as m; print(m.describe_machine()); sys.exit('tensorflow' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = rows(done.stdout)
@@ -45,7 +47,7 @@ def test_it_names_the_libraries_and_what_auto_takes_without_tensorflow() -> None
 )
 def test_who_decides_about_onednn(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], said: str) -> None:
     monkeypatch.setattr(machine, "this_processor", lambda: ZEN3)
-    monkeypatch.setattr("bert_ft.processor.this_processor", lambda: ZEN3)
+    monkeypatch.setattr("bert_ft.hardware.processor.this_processor", lambda: ZEN3)
     assert said in rows(describe_machine(environment))["tensorflow"]
 
 

@@ -20,20 +20,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tqdm import tqdm
 
-from bert_ft.cli import main
+from bert_ft.checkpoint.config import BertConfig
+from bert_ft.checkpoint.directory import ModelMetadata
+from bert_ft.checkpoint.initializer import initialize
+from bert_ft.checkpoint.save import save_model_directory
+from bert_ft.checkpoint.variables import encoder_shapes
+from bert_ft.commands.main import main
 from bert_ft.errors import BertFtError
-from bert_ft.model.bert import BertModel
-from bert_ft.model.config import BertConfig
-from bert_ft.model.directory import ModelMetadata
+from bert_ft.files.lines import replaced_lines, text_chunks
+from bert_ft.inference.predict import ClassPredictor, EntityPredictor, load_predictor, predict
 from bert_ft.model.encoder import embedding_weights, encode, layer_weights
 from bert_ft.model.heads import ClassificationHead, TaggingHead
-from bert_ft.model.initializer import initialize
-from bert_ft.model.save import save_model_directory
 from bert_ft.model.tensors import PackedTensors
-from bert_ft.model.variables import encoder_shapes
-from bert_ft.predict import ClassPredictor, EntityPredictor, load_predictor, predict
+from bert_ft.model.trainable import BertModel
 from bert_ft.text.inputs import InputBuilder
-from bert_ft.text.line_files import replaced_lines, text_chunks
 from bert_ft.text.packing import InputFeatures, pack
 from bert_ft.text.tokenizer import FullTokenizer
 from bert_ft.text.vocab import Vocab
@@ -205,7 +205,17 @@ def test_lengths_are_the_trainings_windows_and_the_models_positions(tagger: Path
 
 
 def test_standard_input_to_standard_output(tagger: Path) -> None:
-    command = [sys.executable, "-m", "bert_ft.cli", "predict", f"--model_dir={tagger}", "--input", "-", "--output", "-"]
+    command = [
+        sys.executable,
+        "-m",
+        "bert_ft.commands.main",
+        "predict",
+        f"--model_dir={tagger}",
+        "--input",
+        "-",
+        "--output",
+        "-",
+    ]
     done = subprocess.run(command, input="new york\n浙商".encode(), capture_output=True, timeout=100)
     assert done.returncode == 0, done.stderr
     answers = [json.loads(line) for line in done.stdout.decode().splitlines()]
@@ -219,7 +229,7 @@ def test_of_a_stream_that_was_interrupted_nothing_is_said_to_be_as_before(
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bert_ft.predict.predict", interrupted)
+    monkeypatch.setattr("bert_ft.inference.predict.predict", interrupted)
     done = CliRunner().invoke(main, ["predict", "--model_dir=m", "--input=-", f"--output={target}"])
     assert (done.exit_code, done.stderr) == (130, "error: interrupted\n")
 
@@ -228,7 +238,7 @@ def test_of_a_stream_that_was_interrupted_nothing_is_said_to_be_as_before(
 def test_a_signal_leaves_the_old_file_and_no_half_one(tmp_path: Path, tagger: Path, number: int, moment: str) -> None:
     target = tmp_path / "out.jsonl"
     target.write_text("old")
-    command = ["-m", "bert_ft.cli", "predict", f"--model_dir={tagger}", "--input=-", f"--output={target}"]
+    command = ["-m", "bert_ft.commands.main", "predict", f"--model_dir={tagger}", "--input=-", f"--output={target}"]
     process = popen(command, HEAVY, stdin=subprocess.PIPE, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None
     process.stdin.write(b"a\n" * 5000)

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from bert_ft import processor
-from bert_ft.processor import ONEDNN_SWITCH, Processor, switch_onednn, this_processor
+from bert_ft.hardware import processor
+from bert_ft.hardware.processor import ONEDNN_SWITCH, Processor, switch_onednn, this_processor
 
 ZEN3 = "fpu avx avx2 fma"
 SKYLAKE = f"{ZEN3} avx512f avx512bw avx512dq avx512vl"

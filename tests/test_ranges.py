@@ -6,9 +6,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from bert_ft import cli, run_classifier, run_ner
-from bert_ft.command import LegacyCommand
-from bert_ft.ranges import SEED, Between
+from bert_ft import run_classifier, run_ner
+from bert_ft.commands import main as cli
+from bert_ft.flags.legacy import LegacyCommand
+from bert_ft.flags.ranges import SEED, Between
 
 LONG = "12345678901234567890"
 COMMANDS = {

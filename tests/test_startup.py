@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
+from tests.engines.dummy import DUMMY
 from tests.server.conftest import model_dir  # noqa: F401  # a fixture
 from tests.server.support import free_ports
 
 COMMANDS = {
-    "bert-ft": "from bert_ft.entry import main as run",
-    "bert-ft-train": "from bert_ft.entry import train as run",
+    "bert-ft": "from bert_ft.commands.entry import main as run",
+    "bert-ft-train": "from bert_ft.commands.entry import train as run",
     "bert-serving-start": "from bert_serving_scripts import start as run",
     "bert-serving-benchmark": "from bert_serving_scripts import benchmark as run",
     "bert-serving-keygen": "from bert_serving_scripts import keygen as run",
@@ -27,6 +28,8 @@ COMMANDS = {
 READY = b"all set, ready to serve request!"
 ODD_LOCALE = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
 CHINESE = "模型"
+ROOT = Path(__file__).parents[1]
+"""Of the dummy engine's module."""
 
 
 def program(name: str, *arguments: str) -> list[str]:
@@ -53,7 +56,7 @@ def test_a_command_does_its_work_without_standard_streams(tmp_path: Path, closed
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_no_socket_of_a_server_takes_the_place_of_a_standard_stream(model_dir: Path) -> None:  # noqa: F811
     port, port_out = map(str, free_ports())
-    flags = ["-model_dir", str(model_dir), "-engine", "dummy", "-port", port, "-port_out", port_out]
+    flags = ["-model_dir", str(model_dir), "-engine", DUMMY, "-port", port, "-port_out", port_out]
     command = ["sh", "-c", 'exec "$@" 0<&- 1>&- 2>&-', "sh", *program("bert-serving-start", *flags)]
     with subprocess.Popen(command) as process:
         stop = program("bert-serving-start", "-h")[:2]
@@ -120,14 +123,14 @@ def test_a_command_that_has_nothing_to_put_in_order_ends_at_once(at_once: bool) 
     body = (
         f"def body():\n    try:\n        exec({INTERRUPT!r})\n    except BaseException:\n        print('swallowed')\n"
     )
-    make = "from bert_ft.command import LegacyCommand\ncommand = LegacyCommand('x', callback=body)\n"
+    make = "from bert_ft.flags.legacy import LegacyCommand\ncommand = LegacyCommand('x', callback=body)\n"
     done = after_begin(f"begin()\n{body}{make}command.ends_at_once = {at_once}\ncommand([])")
     expected = (130, "", "error: interrupted\n") if at_once else (0, "swallowed\n", "")
     assert (done.returncode, done.stdout, done.stderr) == expected
 
 
 def test_a_server_that_starts_is_such_a_command() -> None:
-    from bert_serving.server.cli import start
+    from bert_serving.server.commands.cli import start
 
     assert start.ends_at_once
 
@@ -171,9 +174,10 @@ def test_a_server_of_a_folder_whose_name_the_locale_cannot_read(
     encoding: str | None,
 ) -> None:
     shutil.copytree(model_dir, tmp_path / CHINESE)
-    environment = {**os.environ, **ODD_LOCALE} | ({"PYTHONIOENCODING": encoding} if encoding else {})
+    environment = {**os.environ, **ODD_LOCALE, "PYTHONPATH": str(ROOT)}
+    environment |= {"PYTHONIOENCODING": encoding} if encoding else {}
     port, port_out = map(str, free_ports())
-    flags = ["-model_dir", CHINESE, "-engine", "dummy", "-port", port, "-port_out", port_out]
+    flags = ["-model_dir", CHINESE, "-engine", DUMMY, "-port", port, "-port_out", port_out]
     command = program("bert-serving-start", *flags)
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE

@@ -14,10 +14,10 @@ import pytest
 from click.testing import CliRunner
 
 from bert_ft import run_classifier
-from bert_ft.model.checkpoint import CheckpointReader
-from bert_ft.model.directory import open_model_directory
+from bert_ft.checkpoint.directory import open_model_directory
+from bert_ft.checkpoint.variables import encoder_shapes
+from bert_ft.checkpoint.writer import CheckpointReader
 from bert_ft.model.heads import ClassificationHead
-from bert_ft.model.variables import encoder_shapes
 from tests.preloaded import HEAVY, popen
 from tests.preloaded import run as run_preloaded
 
@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("user")
     shutil.copytree(DATA, path / "data")
     done = run(
-        path, "bert_ft.cli", "new-checkpoint", "chinese_L-12_H-768_A-12", "--vocab-file", "data/vocab.txt",
+        path, "bert_ft.commands.main", "new-checkpoint", "chinese_L-12_H-768_A-12", "--vocab-file", "data/vocab.txt",
         "--num_hidden_layers=1", "--hidden_size=32", "--initializer_range=0.1",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -66,8 +66,9 @@ def test_the_short_form_trains_evaluates_and_leaves_a_model_directory(folder: Pa
 def test_googles_whole_command_line_also_predicts(folder: Path) -> None:
     checkpoint = "chinese_L-12_H-768_A-12"
     done = run(
-        folder, "bert_ft.cli", "train", "--task_name=emotion", "--do_train=true", "--do_eval=true", "--do_predict",
-        "--data_dir=data", f"--vocab_file={checkpoint}/vocab.txt", f"--bert_config_file={checkpoint}/bert_config.json",
+        folder, "bert_ft.commands.main", "train", "--task_name=emotion", "--do_train=true", "--do_eval=true",
+        "--do_predict", "--data_dir=data", f"--vocab_file={checkpoint}/vocab.txt",
+        f"--bert_config_file={checkpoint}/bert_config.json",
         f"--init_checkpoint={checkpoint}/bert_model.ckpt", "--max_seq_length=64", "--train_batch_size=32",
         "--learning_rate=2e-5", "--num_train_epochs=0.5", "--output_dir=long",
     )  # fmt: skip

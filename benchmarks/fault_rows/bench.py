@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 import zmq
+from bert_serving.benchmark.processes import children
 from bert_serving.client import BertClient
-from bert_serving.server.benchmark.processes import children
 from servers import free_ports
 
 from .oracle import Oracle
@@ -100,6 +100,10 @@ def close(vectors: np.ndarray, expected: np.ndarray) -> bool:
     return vectors.shape == expected.shape and float(np.abs(vectors - expected).max()) <= TOLERANCE
 
 
+FAULTY = "tests.engines.faulty:FaultyEngine"
+_ROOT = Path(__file__).parents[2]
+
+
 class Server:
     """bert-serving-start in a folder of its own, with its log in a file.
 
@@ -123,7 +127,7 @@ class Server:
         program = Path(sys.executable).with_name("bert-serving-start")
         limit = ["prlimit", f"--nofile={descriptors}:{descriptors}"] if descriptors else []
         command = [*limit, str(program), *flags, "-port", str(self.port), "-port_out", str(self.port_out)]
-        environment = {**os.environ, "TMPDIR": str(self.folder), "CUDA_VISIBLE_DEVICES": ""}
+        environment = {**os.environ, "TMPDIR": str(self.folder), "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(_ROOT)}
         with self.log_path.open("w") as log:
             self.process = subprocess.Popen(
                 command, cwd=self.folder, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True

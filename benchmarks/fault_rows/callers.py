@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from bert_serving.client import BertClient
 
-from .bench import Bench, Outcome, Raw, close, free_ports, row, until
+from .bench import FAULTY, Bench, Outcome, Raw, close, free_ports, row, until
 
 HALF = b"POST /encode HTTP/1.1\r\nHost: localhost\r\nContent-"
 
@@ -89,7 +89,14 @@ def hang_up(bench: Bench) -> Outcome:
         "for _ in range(30): client.encode(sys.argv[3:] * 100, blocking=False)\n"
         "print('sent', flush=True)\nclient.fetch_all()\n"
     )
-    slow = ["-engine", "faulty", "-engine_option", "batch_seconds=0.2", "-max_batch_size", "16"]
+    slow = [
+        "-engine",
+        FAULTY,
+        "-engine_option",
+        "batch_seconds=0.2",
+        "-max_batch_size",
+        "16",
+    ]
     with bench.serve("-http_port", str(port), *slow) as server:
         body = json.dumps({"id": 1, "texts": (bench.texts * 2)[:400]}).encode()
         head = f"POST /encode HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
@@ -130,7 +137,16 @@ def hang_up(bench: Bench) -> Outcome:
 @row("one-count", "-max_queue 5, five requests by each door")
 def one_count(bench: Bench) -> Outcome:
     (port, _) = free_ports()
-    slow = ["-engine", "faulty", "-engine_option", "batch_seconds=0.5", "-max_batch_size", "1", "-max_queue", "5"]
+    slow = [
+        "-engine",
+        FAULTY,
+        "-engine_option",
+        "batch_seconds=0.5",
+        "-max_batch_size",
+        "1",
+        "-max_queue",
+        "5",
+    ]
     outcomes: list[str] = []
     with bench.serve("-http_port", str(port), *slow) as server:
 

@@ -18,17 +18,17 @@ from pathlib import Path
 
 from bert_serving.client import BadReplyError, BertClient, ServerShuttingDownError
 
-from .bench import Bench, Outcome, free_ports, row
+from .bench import FAULTY, Bench, Outcome, free_ports, row
 
 ENTRIES = {
-    "bert-ft": "from bert_ft.entry import main as run",
-    "bert-ft-train": "from bert_ft.entry import train as run",
+    "bert-ft": "from bert_ft.commands.entry import main as run",
+    "bert-ft-train": "from bert_ft.commands.entry import train as run",
     "bert-serving-start": "from bert_serving_scripts import start as run",
     "bert-serving-terminate": "from bert_serving_scripts import terminate as run",
     "bert-serving-benchmark": "from bert_serving_scripts import benchmark as run",
     "bert-serving-keygen": "from bert_serving_scripts import keygen as run",
 }
-MODULES = ("bert_ft.run_classifier", "bert_ft.run_ner", "bert_ft.cli")
+MODULES = ("bert_ft.run_classifier", "bert_ft.run_ner", "bert_ft.commands.main")
 FIRST_LINE = "    from bert_ft.startup import begin\n"
 LATEST_MS = 400
 
@@ -43,7 +43,7 @@ def command(name: str, *arguments: str) -> list[str]:
 @row("gone", "SIGTERM, and no server in its place")
 def gone(bench: Bench) -> Outcome:
     ended: list[tuple[str, float]] = []
-    with bench.serve("-engine", "faulty", "-engine_option", "batch_seconds=0.01") as server:
+    with bench.serve("-engine", FAULTY, "-engine_option", "batch_seconds=0.01") as server:
 
         def ask() -> None:
             with BertClient(timeout=60_000, **server.ports) as client:

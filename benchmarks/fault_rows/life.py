@@ -14,10 +14,10 @@ import threading
 import time
 from pathlib import Path
 
+from bert_serving.benchmark.processes import alive
 from bert_serving.client import BertClient, ServerShuttingDownError
-from bert_serving.server.benchmark.processes import alive
 
-from .bench import Bench, Load, Outcome, Raw, free_ports, is_free, row, until
+from .bench import FAULTY, Bench, Load, Outcome, Raw, free_ports, is_free, row, until
 
 
 def _stopped(bench: Bench, number: signal.Signals) -> Outcome:
@@ -233,7 +233,7 @@ def restart(bench: Bench) -> Outcome:
 @row("drain", "a second signal, and TERMINATION, while clients wait")
 def second_signal(bench: Bench) -> Outcome:
     codes: list[str] = []
-    with bench.serve("-engine", "faulty", "-engine_option", "batch_seconds=0.01") as server:
+    with bench.serve("-engine", FAULTY, "-engine_option", "batch_seconds=0.01") as server:
 
         def ask() -> None:
             with BertClient(timeout=60_000, retry=False, **server.ports) as client:

@@ -17,7 +17,7 @@ import zmq
 from bert_serving.client import BertClient
 
 from . import zmtp
-from .bench import Bench, Load, Outcome, Raw, Server, Watch, row
+from .bench import FAULTY, Bench, Load, Outcome, Raw, Server, Watch, row
 
 MOST_GROWTH_MB = 2500
 """A peer on the same machine sends some 1.5 GB in the second between two looks."""
@@ -26,7 +26,7 @@ MOST_GROWTH_MB = 2500
 @row("overloaded", "queue full (-max_queue)")
 def overloaded(bench: Bench) -> Outcome:
     requests = bench.size(60, 20)
-    flags = ("-max_queue", "4", "-engine", "faulty", "-engine_option", "batch_seconds=0.02")
+    flags = ("-max_queue", "4", "-engine", FAULTY, "-engine_option", "batch_seconds=0.02")
     with bench.serve(*flags) as server:
         raw = Raw(server, b"raw")
         raw.send(bench.texts[:1], 0)

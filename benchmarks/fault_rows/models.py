@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bert_ft.model.fingerprint import ModelPlace, fingerprint
-from bert_ft.model.replace import replaced_directory
+from bert_ft.checkpoint.fingerprint import ModelPlace, fingerprint
+from bert_ft.files.replace import replaced_directory
 
 from .bench import Bench, Outcome, Raw, Server, close, row, until
 from .oracle import Oracle

@@ -6,10 +6,10 @@ import random
 from pathlib import Path
 
 import numpy as np
-from bert_serving.server.engines.base import EngineOptions
-from bert_serving.server.engines.tensorflow import TensorFlowEngine
 
-from bert_ft.model.directory import open_model_directory
+from bert_ft.checkpoint.directory import open_model_directory
+from bert_ft.engines.base import EngineOptions
+from bert_ft.engines.tensorflow import TensorFlowEngine
 from bert_ft.text.inputs import InputBuilder
 from bert_ft.text.packing import pack
 from bert_ft.text.tokenizer import FullTokenizer

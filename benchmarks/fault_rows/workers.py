@@ -13,7 +13,7 @@ import time
 
 from bert_serving.client import BertClient, EngineFailedError
 
-from .bench import READY, Bench, Load, Outcome, Server, row, until
+from .bench import FAULTY, READY, Bench, Load, Outcome, Server, row, until
 
 
 def _killed(bench: Bench, workers: int) -> Outcome:
@@ -63,7 +63,7 @@ def _poisoned(bench: Bench, key: str, *flags: str, expected: str, lost: bool, mo
     rng = random.Random(3)
     answers: list[str] = []
     with (
-        bench.serve("-engine", "faulty", "-engine_option", f"{key}={number}", *flags) as server,
+        bench.serve("-engine", FAULTY, "-engine_option", f"{key}={number}", *flags) as server,
         Load(bench, server, 4, 0.02) as load,
         BertClient(timeout=120_000, **server.ports) as client,
     ):

@@ -36,9 +36,9 @@ from benchmarks.peers.engine_table import Measured, Roof, markdown
 from benchmarks.peers.environments import python_of
 from benchmarks.peers.prepared import export_huggingface, export_onnx, flops_per_token, read_texts, tokenize
 from benchmarks.peers.worker_process import WorkerError, WorkerProcess
-from bert_ft.choice import AUTO, choose, is_installed
-from bert_ft.model.directory import open_model_directory
-from bert_ft.processor import this_processor, usable_cores
+from bert_ft.checkpoint.directory import open_model_directory
+from bert_ft.hardware.choice import AUTO, choose, is_installed
+from bert_ft.hardware.processor import this_processor, usable_cores
 
 PRECISIONS = {
     "tensorflow": ("fp32", "bf16"),

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.peers.worker_process import WORKERS
-from bert_ft.model.config import BertConfig
-from bert_ft.model.directory import open_model_directory
+from bert_ft.checkpoint.config import BertConfig
+from bert_ft.checkpoint.directory import open_model_directory
 from bert_ft.text.inputs import InputBuilder
 from bert_ft.text.tokenizer import FullTokenizer
 from bert_ft.text.vocab import Vocab
@@ -57,7 +57,9 @@ def flops_per_token(config: BertConfig) -> float:
 
 
 def export_huggingface(model_dir: Path, target: Path) -> Path:
-    subprocess.run([sys.executable, "-m", "bert_ft.cli", "export-hf", str(model_dir), str(target)], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "bert_ft.commands.main", "export-hf", str(model_dir), str(target)], check=True
+    )
     return target
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bert_serving.server.benchmark.processes import children, memory_mb
+from bert_serving.benchmark.processes import children, memory_mb
 
 
 def server_memory(port: int) -> float:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from bert_ft.backend import tf
-from bert_ft.model.numerics import MASKED, PADDED
+from bert_ft.model.backend import tf
 from bert_ft.model.tensors import PackedTensors
+from bert_ft.numerics import MASKED, PADDED
 
 
 class AttentionLayout(NamedTuple):

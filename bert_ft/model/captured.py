@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from bert_ft.backend import tf
-from bert_ft.model.config import BertConfig
+from bert_ft.checkpoint.config import BertConfig
+from bert_ft.checkpoint.variables import layer_scope
+from bert_ft.model.backend import tf
 from bert_ft.model.encoder import EmbeddingWeights, LayerWeights, encode
 from bert_ft.model.layer_norm import FUSED_SCALE, fused_layer_norm
 from bert_ft.model.tensors import PackedTensors
-from bert_ft.model.variables import layer_scope
 
 Read = Callable[[str], np.ndarray]
 

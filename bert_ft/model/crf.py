@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bert_ft.backend import tf
+from bert_ft.model.backend import tf
 
 
 def log_likelihood(emissions: Any, tags: Any, lengths: Any, transitions: Any) -> Any:

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from bert_ft.backend import tf
+from bert_ft.checkpoint.directory import open_model_directory
+from bert_ft.checkpoint.variables import layer_shapes, pooler_shapes
+from bert_ft.checkpoint.writer import CheckpointReader
 from bert_ft.errors import BertFtError
+from bert_ft.model.backend import tf
 from bert_ft.model.captured import CapturedEncoder
-from bert_ft.model.checkpoint import CheckpointReader
-from bert_ft.model.directory import open_model_directory
 from bert_ft.model.pooling import pool_tokens, pooled_output
-from bert_ft.model.strategy import PoolingStrategy
 from bert_ft.model.tensors import PackedTensors, packed_signature
-from bert_ft.model.variables import layer_shapes, pooler_shapes
+from bert_ft.pooling_strategy import PoolingStrategy
 from bert_ft.text.packing import PackedBatch
 
 

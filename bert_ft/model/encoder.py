@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from bert_ft.backend import tf
+from bert_ft.checkpoint.config import BertConfig
+from bert_ft.checkpoint.variables import layer_scope
 from bert_ft.model.attention import AttentionLayout, attention_context
-from bert_ft.model.config import BertConfig
+from bert_ft.model.backend import tf
 from bert_ft.model.dropout import Dropout
 from bert_ft.model.layer_norm import layer_norm
 from bert_ft.model.tensors import PackedTensors
-from bert_ft.model.variables import layer_scope
 
 
 class LayerWeights(NamedTuple):

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-from bert_ft.backend import tf
-from bert_ft.model.config import BertConfig
+from bert_ft.checkpoint.config import BertConfig
+from bert_ft.checkpoint.directory import ModelMetadata
+from bert_ft.checkpoint.head import CRF_TRANSITIONS, head_kind
+from bert_ft.checkpoint.variables import Shapes
+from bert_ft.model.backend import tf
 from bert_ft.model.crf import log_likelihood
-from bert_ft.model.directory import ModelMetadata
 from bert_ft.model.dropout import Dropout
-from bert_ft.model.head_kind import CRF_TRANSITIONS, head_kind
 from bert_ft.model.pooling import pooled_output
 from bert_ft.model.tensors import PackedTensors
-from bert_ft.model.variables import Shapes
 
 HEAD_DROPOUT = 0.1  # Google's run_classifier keeps 0.9, whatever the configuration says
 NO_LABEL = -1

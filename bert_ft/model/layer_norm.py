@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from bert_ft.backend import tf
-from bert_ft.model.numerics import LAYER_NORM_EPSILON
+from bert_ft.model.backend import tf
+from bert_ft.numerics import LAYER_NORM_EPSILON
 
 FUSED_EPSILON = 1e-3
 """The epsilon of oneDNN's LayerNorm as TensorFlow calls it, whatever the graph says."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bert_ft.backend import tf
+from bert_ft.model.backend import tf
 from bert_ft.model.encoder import dense
-from bert_ft.model.numerics import MASKED_OUT, MEAN_EPSILON
-from bert_ft.model.strategy import PoolingStrategy
 from bert_ft.model.tensors import PackedTensors
+from bert_ft.numerics import MASKED_OUT, MEAN_EPSILON
+from bert_ft.pooling_strategy import PoolingStrategy
 
 
 def pool_tokens(hidden: Any, batch: PackedTensors, strategy: PoolingStrategy) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from bert_ft.backend import tf
+from bert_ft.model.backend import tf
 from bert_ft.text.packing import PackedBatch
 
 

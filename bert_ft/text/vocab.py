@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from bert_ft.errors import BertFtError
-from bert_ft.small_file import read_small
+from bert_ft.files.small import read_small
 
 PAD, UNK, CLS, SEP = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
 

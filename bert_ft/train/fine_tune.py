@@ -11,22 +11,22 @@ from typing import Any
 
 import numpy as np
 
+from bert_ft.checkpoint.directory import METADATA_FILE, ModelMetadata
+from bert_ft.checkpoint.overwrite import refuse_source
+from bert_ft.checkpoint.save import save_model_directory
+from bert_ft.checkpoint.variables import encoder_shapes
+from bert_ft.checkpoint.writer import CheckpointReader
 from bert_ft.errors import BertFtError
 from bert_ft.logs import Progress
-from bert_ft.model.bert import BertModel
-from bert_ft.model.checkpoint import CheckpointReader
-from bert_ft.model.directory import METADATA_FILE, ModelMetadata
 from bert_ft.model.heads import Head, stored_head
-from bert_ft.model.overwrite import refuse_source
-from bert_ft.model.save import save_model_directory
-from bert_ft.model.variables import encoder_shapes
-from bert_ft.train.fit import FitResult, Plan, TrainingSet, fit
-from bert_ft.train.flags import TrainingFlags
+from bert_ft.model.trainable import BertModel
+from bert_ft.train.loop import FitResult, Plan, TrainingSet, fit
 from bert_ft.train.optimizer import slot_shapes
+from bert_ft.train.options import TrainingFlags
 from bert_ft.train.replacing import refuse_foreign_model
-from bert_ft.train.start import StartingPoint
-from bert_ft.train.state import TrainingState
-from bert_ft.train.trainer import Trainer
+from bert_ft.train.starting_point import StartingPoint
+from bert_ft.train.step import Trainer
+from bert_ft.train.training_state import TrainingState
 
 logger = logging.getLogger(__name__)
 

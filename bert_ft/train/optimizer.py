@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bert_ft.backend import tf
-from bert_ft.model.variables import Shapes
+from bert_ft.checkpoint.variables import Shapes
+from bert_ft.model.backend import tf
 
 BETA_1 = 0.9
 BETA_2 = 0.999

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bert_ft.checkpoint.overwrite import find_model
 from bert_ft.errors import BertFtError
-from bert_ft.model.overwrite import find_model
 
 _NOT_COMPARED = {
     "output_dir",

@@ -18,7 +18,7 @@ def start() -> None:
     """``bert-serving-start``"""
     begin()
     _refuse_other_owners()
-    from bert_serving.server.cli import start as command
+    from bert_serving.server.commands.cli import start as command
 
     command()
 
@@ -27,7 +27,7 @@ def terminate() -> None:
     """``bert-serving-terminate``"""
     begin()
     _refuse_other_owners()
-    from bert_serving.server.cli import terminate as command
+    from bert_serving.server.commands.cli import terminate as command
 
     command()
 
@@ -36,7 +36,7 @@ def reload() -> None:
     """``bert-serving-reload``"""
     begin()
     _refuse_other_owners()
-    from bert_serving.server.cli import reload as command
+    from bert_serving.server.commands.cli import reload as command
 
     command()
 
@@ -45,7 +45,7 @@ def benchmark() -> None:
     """``bert-serving-benchmark``"""
     begin()
     _refuse_other_owners()
-    from bert_serving.server.benchmark.command import benchmark as command
+    from bert_serving.benchmark.command import benchmark as command
 
     command()
 
@@ -54,7 +54,7 @@ def keygen() -> None:
     """``bert-serving-keygen``"""
     begin()
     _refuse_other_owners()
-    from bert_serving.server.keygen import keygen as command
+    from bert_serving.server.commands.keygen import keygen as command
 
     command()
 

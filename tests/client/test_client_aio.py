@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from bert_serving.client import AsyncBertClient, BertServingError, RequestLostError, ServerOverloadedError
-from bert_serving.client.stream import WINDOW
+from bert_serving.client.requests.stream import WINDOW
 
 if TYPE_CHECKING:
     from tests.client.conftest import FakeServer, Request

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bert_serving.client import AsyncBertClient, BertClient, ConcurrentBertClient, ServerFailedError, core, retry, wire
+from bert_serving.client import AsyncBertClient, BertClient, ConcurrentBertClient, ServerFailedError, wire
+from bert_serving.client import base as core
 from bert_serving.client.errors import ServerShuttingDownError
-from bert_serving.client.session import Session
+from bert_serving.client.requests import retry
+from bert_serving.client.requests.session import Session
 from bert_serving.client.sockets import somebody_listens
 
 if TYPE_CHECKING:

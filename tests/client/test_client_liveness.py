@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from bert_serving.client import BertClient, RequestLostError
-from bert_serving.client.core import ClientCore
-from bert_serving.client.watch import Watch
+from bert_serving.client.base import ClientCore
+from bert_serving.client.requests.watch import Watch
 
 if TYPE_CHECKING:
     from tests.client.conftest import FakeServer, Request

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from bert_serving.client import AsyncBertClient, BadRequestError, BertClient, ServerOverloadedError, wire
 from bert_serving.client.errors import ServerShuttingDownError
-from bert_serving.client.session import Session
-from bert_serving.client.watch import Watch
+from bert_serving.client.requests.session import Session
+from bert_serving.client.requests.watch import Watch
 
 if TYPE_CHECKING:
     from tests.client.conftest import FakeServer, Request

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from bert_serving.client.session import Session
+from bert_serving.client.requests.session import Session
 
 OURS = {"server_version": "1.10.0", "bert_ft_version": "0.1.0", "max_seq_len": 25}
 OLD = {"server_version": "1.10.0", "max_seq_len": 25}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from bert_serving.client import BertClient, Response, ServerOverloadedError
-from bert_serving.client.stream import WINDOW
+from bert_serving.client.requests.stream import WINDOW
 
 if TYPE_CHECKING:
     from tests.client.conftest import FakeServer, Request

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bert_ft.backend import tf
+from bert_ft.checkpoint.config import BertConfig
+from bert_ft.checkpoint.export import describe, export_checkpoint, new_checkpoint
+from bert_ft.checkpoint.variables import encoder_shapes
+from bert_ft.checkpoint.writer import CheckpointReader, write_checkpoint
 from bert_ft.errors import BertFtError
-from bert_ft.model.checkpoint import CheckpointReader, write_checkpoint
-from bert_ft.model.config import BertConfig
-from bert_ft.model.tools import describe, export_checkpoint, new_checkpoint
-from bert_ft.model.variables import encoder_shapes
+from bert_ft.model.backend import tf
 
 Weights = dict[str, np.ndarray]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bert_ft.checkpoint.config import BertConfig
+from bert_ft.checkpoint.directory import ModelMetadata, open_model_directory
+from bert_ft.checkpoint.save import save_model_directory
 from bert_ft.errors import BertFtError
-from bert_ft.model.config import BertConfig
-from bert_ft.model.directory import ModelMetadata, open_model_directory
-from bert_ft.model.replace import replaced_directory
-from bert_ft.model.save import save_model_directory
+from bert_ft.files.replace import replaced_directory
 
 FILES = {
     "bert_config.json",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bert_serving.server.engines.base import EngineOptions
-from bert_serving.server.engines.tensorflow import TensorFlowEngine
 from bert_serving.server.helper import get_args_parser
 
+from bert_ft.engines.base import EngineOptions
+from bert_ft.engines.tensorflow import TensorFlowEngine
 from bert_ft.text.inputs import InputBuilder
 from bert_ft.text.packing import InputFeatures, pack
 from bert_ft.text.tokenizer import FullTokenizer

@@ -14,15 +14,15 @@ import pytest
 from click.testing import CliRunner
 from safetensors.numpy import load_file, save_file
 
-from bert_ft.cli import main
+from bert_ft.checkpoint.directory import ModelMetadata, open_model_directory
+from bert_ft.checkpoint.huggingface.convert import export_model, import_model
+from bert_ft.checkpoint.initializer import initialize
+from bert_ft.checkpoint.save import save_model_directory
+from bert_ft.checkpoint.variables import encoder_shapes
+from bert_ft.checkpoint.writer import CheckpointReader
+from bert_ft.commands.main import main
 from bert_ft.errors import BertFtError
-from bert_ft.model.checkpoint import CheckpointReader
-from bert_ft.model.directory import ModelMetadata, open_model_directory
 from bert_ft.model.heads import TaggingHead
-from bert_ft.model.huggingface import export_model, import_model
-from bert_ft.model.initializer import initialize
-from bert_ft.model.save import save_model_directory
-from bert_ft.model.variables import encoder_shapes
 
 VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "b", "##b"]
 HIDDEN, INNER, LAYERS, POSITIONS = 4, 6, 2, 9

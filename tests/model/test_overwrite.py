@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from bert_ft.cli import main
-from bert_ft.model.directory import ModelMetadata
+from bert_ft.checkpoint.directory import ModelMetadata
+from bert_ft.commands.main import main
 
 TOOLS = ["export", "new-checkpoint", "import-hf", "export-hf"]
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bert_ft.backend import tf
+from bert_ft.checkpoint.crc32c import crc32c
+from bert_ft.checkpoint.reader import PlainCheckpoint, has_slices
+from bert_ft.checkpoint.writer import write_variables
 from bert_ft.errors import BertFtError
-from bert_ft.model.checkpoint import write_variables
-from bert_ft.model.crc32c import crc32c
-from bert_ft.model.plain_checkpoint import PlainCheckpoint, has_slices
+from bert_ft.model.backend import tf
 
 SHAPES = {"a/kernel": (300, 70), "b": (), "c": (3,), "odd": (7,)}
 
@@ -103,5 +103,5 @@ def test_checksums_of_all_lengths_follow_the_definition(length: int, seed: int) 
 
 
 def test_tensorflow_is_not_imported() -> None:
-    code = "import sys, bert_ft.model.plain_checkpoint; sys.exit('tensorflow' in sys.modules)"
+    code = "import sys, bert_ft.checkpoint.reader; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

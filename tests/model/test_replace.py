@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from bert_ft.model import replace
-from bert_ft.model.replace import clear_leftovers, remove_directory, replaced_directory
+from bert_ft.files import replace
+from bert_ft.files.replace import clear_leftovers, remove_directory, replaced_directory
 
 OLD = {"a": "old", "b": "old", "last": "old", "notes": "kept", "sub/inner": "kept", "sub/deep/one": "kept"}
 NEW = {**OLD, "a": "new", "b": "new", "last": "new"}

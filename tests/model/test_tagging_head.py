@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bert_ft.backend import tf
+from bert_ft.checkpoint.head import CRF_TRANSITIONS
+from bert_ft.model.backend import tf
 from bert_ft.model.crf import log_likelihood, log_partition
-from bert_ft.model.decoding import BioDecoder
-from bert_ft.model.head_kind import CRF_TRANSITIONS
 from bert_ft.model.heads import NO_LABEL, TaggingHead
 from bert_ft.model.tensors import PackedTensors
+from bert_ft.text.decoding import BioDecoder
 from bert_ft.text.packing import InputFeatures, pack
 
 LABELS = ["O", "B-x", "I-x", "B-y", "I-y"]

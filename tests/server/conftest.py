@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.engines.dummy import DUMMY
 from tests.server.support import POSITIONS, WORDS, RawClient, RunningServer, StartServer, free_ports
 
 
@@ -43,7 +44,7 @@ def start_server(model_dir: Path) -> Iterator[StartServer]:
 
     def start(*flags: str, ready: bool = True, folder: Path = model_dir, **how: Any) -> RunningServer:
         port, port_out = free_ports()
-        common = ["-model_dir", str(folder), "-port", str(port), "-port_out", str(port_out), "-engine", "dummy"]
+        common = ["-model_dir", str(folder), "-port", str(port), "-port_out", str(port_out), "-engine", DUMMY]
         server = RunningServer([*common, *flags], port, port_out, **how)
         servers.append(server)
         if ready:

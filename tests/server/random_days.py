@@ -26,14 +26,15 @@ from pathlib import Path
 import numpy as np
 import zmq
 
-from bert_ft.model.fingerprint import ModelPlace, fingerprint
-from bert_ft.model.replace import replaced_directory
+from bert_ft.checkpoint.fingerprint import ModelPlace, fingerprint
+from bert_ft.files.replace import replaced_directory
+from tests.engines.dummy import DUMMY
 from tests.server.support import IDS, RawClient, RunningServer, free_ports
 from tests.server.wanted import CRASH, FAULT, LETTERS, Wanted
 
 IMPATIENT = (
-    "from bert_serving.server import http_connections, outbox, zmq_under_way; http_connections.HEADER_SECONDS = 2; "
-    "outbox.HOLD_SECONDS = 3; zmq_under_way.GONE_SECONDS = 1"
+    "from bert_serving.server.frontends.http import connections; from bert_serving.server.frontends.zmq import outbox, "
+    "under_way; connections.HEADER_SECONDS = 2; outbox.HOLD_SECONDS = 3; under_way.GONE_SECONDS = 1"
 )
 """The server's own limits would make a day last for an hour."""
 PATIENCE = 90.0
@@ -68,7 +69,7 @@ class Day:
         self._callers: list[tuple[socket.socket, Wanted]] = []
         self._stopped: list[tuple[int, float]] = []
         port, port_out, self.http_port = free_ports(3)
-        flags = {"-model_dir": folder, "-engine": "dummy", "-port": port, "-port_out": port_out, "-num_worker": 2,
+        flags = {"-model_dir": folder, "-engine": DUMMY, "-port": port, "-port_out": port_out, "-num_worker": 2,
                  "-http_port": self.http_port, "-max_batch_size": 8, "-max_queue": 60,
                  "-worker_timeout": 1}  # fmt: skip
         options = {"head": "classification", "batch_seconds": 0.002, "crash_id": IDS[CRASH], "error_id": IDS[FAULT]}

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import zmq
-from bert_serving.server.benchmark.processes import children
+from bert_serving.benchmark.processes import children
 
 from tests.preloaded import LIGHT, popen
 
@@ -86,7 +86,7 @@ class RunningServer:
         self, arguments: Sequence[str], port: int, port_out: int, anew: bool = False, prologue: str = "pass"
     ) -> None:
         self.port, self.port_out = port, port_out
-        code = f"{prologue}; import sys; from bert_serving.server.cli import start; start(sys.argv[1:])"
+        code = f"{prologue}; import sys; from bert_serving.server.commands.cli import start; start(sys.argv[1:])"
         self.process = popen(
             ["-c", code, *arguments],
             None if anew else LIGHT,

@@ -6,12 +6,12 @@ import asyncio
 
 import numpy as np
 import pytest
-from bert_serving.server import jobs
-from bert_serving.server.batch_message import BatchResult, batch_message, entity_types, read_batch_message
-from bert_serving.server.batcher import Group, Sequence
-from bert_serving.server.jobs import TagJob
-from bert_serving.server.readers import head_reader
-from bert_serving.server.requests import RequestError
+from bert_serving.server.batching.batcher import Group, Sequence
+from bert_serving.server.tasks import job as jobs
+from bert_serving.server.tasks.job import TagJob
+from bert_serving.server.tasks.readers import head_reader
+from bert_serving.server.tasks.request import RequestError
+from bert_serving.server.workers.messages import BatchResult, batch_message, entity_types, read_batch_message
 
 from bert_ft.text.packing import InputFeatures
 from bert_ft.text.windows import Window, WindowedText

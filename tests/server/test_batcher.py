@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bert_serving.server.batcher import BULK_TURN, FREE_PADDING, INTERACTIVE_MEMORY, Batcher, Group, Sequence
+from bert_serving.server.batching.batcher import BULK_TURN, FREE_PADDING, INTERACTIVE_MEMORY, Batcher, Group, Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bert_serving.server.benchmark.command import benchmark
-from bert_serving.server.benchmark.processes import alive, children
+from bert_serving.benchmark.command import benchmark
+from bert_serving.benchmark.processes import alive, children
 from click.testing import CliRunner, Result
 
+from tests.engines.dummy import DUMMY
 from tests.server.support import POSITIONS, wait_until
 
 FEW = ("-no_roof", "-seconds", "0.1", "-num_text", "30")
@@ -32,7 +33,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(model_dir: Path, *flags: str) -> Result:
-    return CliRunner().invoke(benchmark, ["-model_dir", str(model_dir), "-engine", "dummy", *flags])
+    return CliRunner().invoke(benchmark, ["-model_dir", str(model_dir), "-engine", DUMMY, *flags])
 
 
 def refused(result: Result, status: int = 1) -> str:
@@ -132,8 +133,8 @@ def test_a_server_that_does_not_start_says_why(model_dir: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_the_server(model_dir: Path, workplace: Path, number: int) -> None:
-    code = "from bert_serving.server.benchmark.command import benchmark; benchmark()"
-    flags = ["-model_dir", str(model_dir), "-engine", "dummy", "-test_num_client", "2", *FEW, "-seconds", "100"]
+    code = "from bert_serving.benchmark.command import benchmark; benchmark()"
+    flags = ["-model_dir", str(model_dir), "-engine", DUMMY, "-test_num_client", "2", *FEW, "-seconds", "100"]
     process = subprocess.Popen([sys.executable, "-c", code, *flags], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         # the server, the clients' program and the two clients below it
@@ -185,7 +186,7 @@ def test_what_cannot_be_done_is_one_line(
 def test_without_matplotlib(model_dir: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = importlib.util.find_spec
     monkeypatch.setattr(
-        "bert_serving.server.benchmark.plot.find_spec",
+        "bert_serving.benchmark.plot.find_spec",
         lambda name: None if name.startswith("matplotlib") else found(name),
     )
     assert "pip install 'bert-ft[benchmark]'" in refused(run(model_dir, *FEW, "-plot", "picture.png"))

@@ -8,20 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bert_serving.server.benchmark.command import benchmark
-from bert_serving.server.benchmark.options import BenchmarkOptions, server_arguments
-from bert_serving.server.benchmark.plan import Plan, in_turn
-from bert_serving.server.benchmark.roof import flop_per_token, measure_roof
-from bert_serving.server.benchmark.sample import ClientTimes, Sample, sample_of, summary
-from bert_serving.server.benchmark.workload import Workload, load_workload, text_lengths
-from bert_serving.server.cli import start
+from bert_serving.benchmark.command import benchmark
+from bert_serving.benchmark.options import BenchmarkOptions, server_arguments
+from bert_serving.benchmark.peak import flop_per_token, measure_roof
+from bert_serving.benchmark.plan import Plan, in_turn
+from bert_serving.benchmark.sample import ClientTimes, Sample, sample_of, summary
+from bert_serving.benchmark.workload import Workload, load_workload, text_lengths
+from bert_serving.server.commands.cli import start
 from bert_serving.server.options import ServerOptions
 from bert_serving.server.settings import Settings, resolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bert_ft.model.config import BertConfig
-from bert_ft.model.strategy import PoolingStrategy
+from bert_ft.checkpoint.config import BertConfig
+from bert_ft.pooling_strategy import PoolingStrategy
+from tests.engines.dummy import DUMMY
 from tests.oracles import google_tokenizer
 
 WORDS = [
@@ -43,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def parsed(folder: Path, *flags: str) -> tuple[BenchmarkOptions, Settings]:
-    arguments = ["-model_dir", str(folder), "-engine", "dummy", "-port", "7001", "-port_out", "7002", *flags]
+    arguments = ["-model_dir", str(folder), "-engine", DUMMY, "-port", "7001", "-port_out", "7002", *flags]
     options = BenchmarkOptions.from_flags(benchmark.make_context("benchmark", arguments).params)
     return options, resolve(options.server)
 
@@ -208,8 +209,8 @@ def test_repeats_go_there_and_back(folder: Path) -> None:
 
 
 def test_figures_of_every_text_that_was_sent_are_counted(folder: Path) -> None:
-    from bert_serving.server.benchmark.measure import _times
-    from bert_serving.server.benchmark.plan import ClientPlan
+    from bert_serving.benchmark.measure import _times
+    from bert_serving.benchmark.plan import ClientPlan
 
     workload = Workload(["a", "b", "c"], np.array([3, 5, 9]), "")
     result = {"latencies": [0.1] * 2, "began": 0.0, "ended": 1.0, "processor_seconds": 0.0}

@@ -16,11 +16,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bert_serving.server import BertServer, http_connections, zmq_under_way
-from bert_serving.server.descriptors import open_descriptors
+from bert_serving.server import BertServer
+from bert_serving.server.frontends.http import connections as http_connections
+from bert_serving.server.frontends.zmq import under_way as zmq_under_way
+from bert_serving.server.frontends.zmq.connections import Guard
 from bert_serving.server.helper import get_args_parser
-from bert_serving.server.zmq_guard import Guard
+from bert_serving.server.process.descriptors import open_descriptors
 
+from tests.engines.dummy import DUMMY
 from tests.server.support import Connect, RawClient, StartServer, expected, free_ports, wait_until
 from tests.server.test_http import call
 
@@ -56,7 +59,7 @@ def impatient(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simp
     monkeypatch.setattr(http_connections, "HALF_CLOSED_SECONDS", 0.5)
     monkeypatch.setattr(zmq_under_way, "GONE_SECONDS", 0.5)
     port, port_out, http_port = free_ports(3)
-    arguments = ["-model_dir", str(model_dir), "-engine", "dummy", "-port", str(port), "-port_out", str(port_out)]
+    arguments = ["-model_dir", str(model_dir), "-engine", DUMMY, "-port", str(port), "-port_out", str(port_out)]
     arguments += ["-http_port", str(http_port), "-max_batch_size", "1", "-engine_option", "batch_seconds=0.05"]
     with BertServer(get_args_parser().parse_args(arguments)):
         yield SimpleNamespace(port=port, port_out=port_out, http_port=http_port)

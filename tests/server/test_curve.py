@@ -16,8 +16,8 @@ import pytest
 import zmq
 import zmq.auth
 from bert_serving.client import AsyncBertClient, BertClient, ConcurrentBertClient
-from bert_serving.server.curve import ClientFolder
-from bert_serving.server.keygen import write_keys
+from bert_serving.server.commands.keygen import write_keys
+from bert_serving.server.frontends.zmq.curve import ClientFolder
 
 from tests.server.support import RunningServer, StartServer, expected, wait_until
 from tests.server.test_life import terminate

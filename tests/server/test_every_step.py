@@ -11,30 +11,27 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bert_serving.server import (
-    BertServer,
-    batcher,
-    channel,
-    dispatcher,
-    http_door,
-    http_reply,
-    http_request,
-    jobs,
-    outbox,
-    pace,
-    preparing,
-    statistic,
-    supervisor,
-    tasks,
-    worker_process,
-    zmq_door,
-    zmq_readers,
-    zmq_request,
-    zmq_sender,
-    zmq_under_way,
-)
+from bert_serving.server import BertServer
+from bert_serving.server import answering as tasks
+from bert_serving.server.batching import batch_size as pace
+from bert_serving.server.batching import batcher
+from bert_serving.server.frontends.http import app as http_door
+from bert_serving.server.frontends.http import reply as http_reply
+from bert_serving.server.frontends.http import request as http_request
+from bert_serving.server.frontends.zmq import frontend as zmq_door
+from bert_serving.server.frontends.zmq import outbox
+from bert_serving.server.frontends.zmq import request as zmq_request
+from bert_serving.server.frontends.zmq import sender as zmq_sender
+from bert_serving.server.frontends.zmq import subscribers as zmq_readers
+from bert_serving.server.frontends.zmq import under_way as zmq_under_way
 from bert_serving.server.helper import get_args_parser
+from bert_serving.server.monitoring import statistic
+from bert_serving.server.tasks import job as jobs
+from bert_serving.server.tasks import preparing
+from bert_serving.server.workers import channel, dispatcher, supervisor
+from bert_serving.server.workers import process as worker_process
 
+from tests.engines.dummy import DUMMY
 from tests.server.support import IDS, RawClient, expected, free_ports, wait_until
 from tests.server.test_http import call
 
@@ -97,7 +94,7 @@ AFTER_A_DEATH: list[tuple[Any, str]] = [
 def ports(model_dir: Path) -> Iterator[SimpleNamespace]:
     """A server in this process, so that its parts can be made to fail."""
     port, port_out, http_port = free_ports(3)
-    arguments = ["-model_dir", str(model_dir), "-engine", "dummy", "-port", str(port), "-port_out", str(port_out)]
+    arguments = ["-model_dir", str(model_dir), "-engine", DUMMY, "-port", str(port), "-port_out", str(port_out)]
     arguments += ["-http_port", str(http_port), "-engine_option", f"crash_id={IDS['z']}"]
     with BertServer(get_args_parser().parse_args(arguments)):
         yield SimpleNamespace(port=port, port_out=port_out, http_port=http_port)

@@ -8,20 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bert_serving.server.engines.base import EngineOptions
-from bert_serving.server.engines.tensorflow import TensorFlowEngine
 from tensorflow.python.framework import test_util
 
-from bert_ft.backend import tf
+from bert_ft.checkpoint.config import BertConfig
+from bert_ft.checkpoint.directory import ModelMetadata
+from bert_ft.checkpoint.initializer import initialize
+from bert_ft.checkpoint.save import save_model_directory
+from bert_ft.checkpoint.variables import encoder_shapes
+from bert_ft.engines.base import EngineOptions
+from bert_ft.engines.tensorflow import TensorFlowEngine
 from bert_ft.errors import BertFtError
-from bert_ft.model.config import BertConfig
-from bert_ft.model.directory import ModelMetadata
+from bert_ft.hardware.processor import ONEDNN_SWITCH, this_processor
+from bert_ft.model.backend import tf
 from bert_ft.model.heads import ClassificationHead
-from bert_ft.model.initializer import initialize
 from bert_ft.model.layer_norm import FUSED_SCALE, fused_layer_norm, layer_norm
-from bert_ft.model.save import save_model_directory
-from bert_ft.model.variables import encoder_shapes
-from bert_ft.processor import ONEDNN_SWITCH, this_processor
 from bert_ft.text.packing import PackedBatch
 from tests.server.support import RunningServer, free_ports
 

@@ -6,13 +6,13 @@ import subprocess
 import sys
 
 import pytest
-from bert_serving.server.heap import EVERY_SECONDS, HeapTrim
+from bert_serving.server.process.free_memory import EVERY_SECONDS, HeapTrim
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="malloc_trim is glibc's; elsewhere nothing is done")
 
 IN_A_PROCESS_OF_ITS_OWN = """
 from pathlib import Path
-from bert_serving.server.heap import HeapTrim
+from bert_serving.server.process.free_memory import HeapTrim
 
 def resident():
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()

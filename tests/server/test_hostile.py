@@ -14,9 +14,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import zmq
-from bert_serving.server.json_texts import parse_texts
-from bert_serving.server.requests import MOST_TEXT_CHARACTERS, RequestError, check_texts
-from bert_serving.server.zmq_readers import Readers
+from bert_serving.server.frontends.json_texts import parse_texts
+from bert_serving.server.frontends.zmq.subscribers import Readers
+from bert_serving.server.tasks.request import MOST_TEXT_CHARACTERS, RequestError, check_texts
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bert_serving.server import http_body, http_reply
-from bert_serving.server.http_body import Bodies, BodyError
-from bert_serving.server.jobs import EncodeResult
-from bert_serving.server.requests import RequestError
+from bert_serving.server.frontends.http import body as http_body
+from bert_serving.server.frontends.http import reply as http_reply
+from bert_serving.server.frontends.http.body import Bodies, BodyError
+from bert_serving.server.tasks.job import EncodeResult
+from bert_serving.server.tasks.request import RequestError
 
 from tests.server.support import StartServer, free_ports, wait_until
 from tests.server.test_http import call

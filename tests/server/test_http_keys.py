@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bert_serving.server.http_keys import HttpKeys
+from bert_serving.server.frontends.http.keys import HttpKeys
 
 from bert_ft.errors import BertFtError
 from tests.server.support import StartServer, free_ports

@@ -5,10 +5,10 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from bert_serving.server import json_size
-from bert_serving.server.http_request import MOST_JSON_VALUES, parse_request
-from bert_serving.server.json_size import count_values
-from bert_serving.server.requests import RequestError
+from bert_serving.server.frontends import json_size
+from bert_serving.server.frontends.http.request import MOST_JSON_VALUES, parse_request
+from bert_serving.server.frontends.json_size import count_values
+from bert_serving.server.tasks.request import RequestError
 from hypothesis import given
 from hypothesis import strategies as st
 

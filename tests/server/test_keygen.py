@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 import zmq
 import zmq.auth
-from bert_serving.server.keygen import write_keys
+from bert_serving.server.commands.keygen import write_keys
 
 from bert_ft.errors import BertFtError
 
 
 def keygen(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    code = "import sys; from bert_serving.server.keygen import keygen; keygen(sys.argv[1:], 'bert-serving-keygen')"
+    code = "import sys; from bert_serving.server.commands.keygen import keygen as run; "
+    code += "run(sys.argv[1:], 'bert-serving-keygen')"
     paths = [path for path in sys.path if path and not path.endswith("site-packages")] + [str(Path.cwd())]
     paths += [str(Path.cwd() / "server"), str(Path.cwd() / "client")]
     environment = {"PYTHONPATH": ":".join(paths)}

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bert_serving.server.benchmark.processes import alive
+from bert_serving.benchmark.processes import alive
 
+from tests.engines.dummy import DUMMY
 from tests.server.support import Connect, StartServer, expected, free_ports, ids_of, token_vectors, wait_until
 
 LEGACY_KEYS = set(
@@ -175,7 +176,7 @@ def test_termination_frame(start_server: StartServer, connect: Connect) -> None:
 
 
 def terminate(*arguments: str) -> subprocess.CompletedProcess[str]:
-    code = "import sys; from bert_serving.server.cli import terminate; terminate(sys.argv[1:])"
+    code = "import sys; from bert_serving.server.commands.cli import terminate; terminate(sys.argv[1:])"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
     return subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=30, env=environment
@@ -291,7 +292,7 @@ def test_casing_of_bert_ft_json(start_server: StartServer, connect: Connect, mod
 
 def test_server_process_never_loads_tensorflow(model_dir: Path) -> None:
     code = (
-        "import sys; import bert_serving.server.server, bert_serving.server.cli, bert_serving.server.helper; "
+        "import sys; import bert_serving.server.server, bert_serving.server.commands.cli, bert_serving.server.helper; "
         "print([name for name in sys.modules if name.split('.')[0] in ('tensorflow', 'keras')])"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
@@ -300,11 +301,11 @@ def test_server_process_never_loads_tensorflow(model_dir: Path) -> None:
 
 
 def test_standard_output_on_a_full_disk(model_dir: Path) -> None:
-    code = "import sys; from bert_serving.server.cli import start; start(sys.argv[1:])"
+    code = "import sys; from bert_serving.server.commands.cli import start; start(sys.argv[1:])"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-c", code, "-model_dir", str(model_dir), "-engine", "dummy"],
+            [sys.executable, "-c", code, "-model_dir", str(model_dir), "-engine", DUMMY],
             stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, env=environment,
         )  # fmt: skip
     assert done.returncode == 1

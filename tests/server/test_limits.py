@@ -7,9 +7,9 @@ import socket
 import time
 
 import pytest
-from bert_serving.server import json_texts
-from bert_serving.server.json_texts import parse_texts
-from bert_serving.server.requests import RequestError
+from bert_serving.server.frontends import json_texts
+from bert_serving.server.frontends.json_texts import parse_texts
+from bert_serving.server.tasks.request import RequestError
 
 from tests.server.support import Connect, RunningServer, StartServer, free_ports, wait_until
 from tests.server.test_http import call

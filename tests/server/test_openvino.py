@@ -17,31 +17,32 @@ import numpy as np
 import pytest
 from bert_serving.client import BertClient
 from bert_serving.server import engine_choice
-from bert_serving.server.engines import openvino_int8, openvino_quantize
-from bert_serving.server.engines.base import EngineOptions
-from bert_serving.server.engines.openvino import OpenvinoEngine
-from bert_serving.server.engines.openvino_cache import StoredModel
-from bert_serving.server.engines.openvino_calibration import MOST_TEXTS, calibration_texts
-from bert_serving.server.engines.openvino_core import core
-from bert_serving.server.engines.openvino_graph import encoder_graph
-from bert_serving.server.engines.openvino_inputs import graph_inputs
-from bert_serving.server.engines.openvino_int8 import int8_graph
-from bert_serving.server.engines.openvino_quantize import quantised_graph
-from bert_serving.server.engines.parts import cut_by_length
-from bert_serving.server.engines.tensorflow import TensorFlowEngine
 from bert_serving.server.helper import get_args_parser
 from bert_serving.server.settings import resolve
 
-from bert_ft.backend import tf
+from bert_ft.checkpoint.config import BertConfig
+from bert_ft.checkpoint.directory import ModelMetadata, open_model_directory
+from bert_ft.checkpoint.initializer import initialize
+from bert_ft.checkpoint.save import save_model_directory
+from bert_ft.checkpoint.variables import encoder_shapes
+from bert_ft.checkpoint.writer import CheckpointReader, write_variables
+from bert_ft.engines.base import EngineOptions
+from bert_ft.engines.openvino import int8 as openvino_int8
+from bert_ft.engines.openvino import quantize as openvino_quantize
+from bert_ft.engines.openvino.cache import StoredModel
+from bert_ft.engines.openvino.calibration import MOST_TEXTS, calibration_texts
+from bert_ft.engines.openvino.core import core
+from bert_ft.engines.openvino.engine import OpenvinoEngine
+from bert_ft.engines.openvino.graph import encoder_graph
+from bert_ft.engines.openvino.inputs import graph_inputs
+from bert_ft.engines.openvino.int8 import int8_graph
+from bert_ft.engines.openvino.quantize import quantised_graph
+from bert_ft.engines.parts import cut_by_length
+from bert_ft.engines.tensorflow import TensorFlowEngine
 from bert_ft.errors import BertFtError
-from bert_ft.model.checkpoint import CheckpointReader, write_variables
-from bert_ft.model.config import BertConfig
-from bert_ft.model.directory import ModelMetadata, open_model_directory
+from bert_ft.hardware.processor import Processor, this_processor
+from bert_ft.model.backend import tf
 from bert_ft.model.heads import ClassificationHead, TaggingHead
-from bert_ft.model.initializer import initialize
-from bert_ft.model.save import save_model_directory
-from bert_ft.model.variables import encoder_shapes
-from bert_ft.processor import Processor, this_processor
 from bert_ft.text.packing import PackedBatch, pack
 from tests.golden import FOLDER, GOLDEN, Golden
 from tests.model.test_engine_golden import features, unpacked
@@ -262,14 +263,14 @@ def test_a_server_on_int8(own_dir: Path, start_server: StartServer) -> None:
 
 
 def test_the_engine_does_not_import_tensorflow() -> None:
-    code = "import sys, bert_serving.server.engines.openvino; sys.exit('tensorflow' in sys.modules)"
+    code = "import sys, bert_ft.engines.openvino.engine; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert tf.__version__  # it is there
 
 
 ENGINES_COME_AND_GO = """
 import os, signal, sys
-from bert_serving.server.engines.openvino import OpenvinoEngine
+from bert_ft.engines.openvino.engine import OpenvinoEngine
 from tests.server.test_openvino import options
 
 first, second = (OpenvinoEngine.load(options(sys.argv[1], "-engine", "openvino")) for _ in range(2))

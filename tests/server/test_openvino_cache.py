@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bert_serving.server.engines.openvino_cache import StoredModel, load_stored, store
+
+from bert_ft.engines.openvino.cache import StoredModel, load_stored, store
 
 KEY = {"weights": "abc", "alpha": 0.5, "names": ["一", "b"]}
 MODEL = StoredModel(b"<graph/>", np.arange(100, dtype=np.uint8))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from bert_serving.server import outbox as outbox_module
-from bert_serving.server.outbox import Outbox
+from bert_serving.server.frontends.zmq import outbox as outbox_module
+from bert_serving.server.frontends.zmq.outbox import Outbox
 
 
 class Wire:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from bert_serving.server.pace import FEWEST, MOST, Pace
+from bert_serving.server.batching.batch_size import FEWEST, MOST, Pace
 from hypothesis import given
 from hypothesis import strategies as st
 

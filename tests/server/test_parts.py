@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bert_serving.server.engines.openvino import OpenvinoEngine
-from bert_serving.server.engines.parts import PLACES_PER_THREAD, cut_by_length
-from bert_serving.server.engines.tensorflow import TensorFlowEngine
 
-from bert_ft.model.config import BertConfig
-from bert_ft.model.directory import ModelMetadata
+from bert_ft.checkpoint.config import BertConfig
+from bert_ft.checkpoint.directory import ModelMetadata
+from bert_ft.checkpoint.initializer import initialize
+from bert_ft.checkpoint.save import save_model_directory
+from bert_ft.checkpoint.variables import encoder_shapes
+from bert_ft.engines.openvino.engine import OpenvinoEngine
+from bert_ft.engines.parts import PLACES_PER_THREAD, cut_by_length
+from bert_ft.engines.tensorflow import TensorFlowEngine
 from bert_ft.model.heads import ClassificationHead, TaggingHead
-from bert_ft.model.initializer import initialize
-from bert_ft.model.save import save_model_directory
-from bert_ft.model.variables import encoder_shapes
 from bert_ft.text.packing import PackedBatch
 from tests.golden import FOLDER
 from tests.server.test_openvino import options, random_batch

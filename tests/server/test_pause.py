@@ -10,20 +10,21 @@ from unittest.mock import Mock
 import numpy as np
 import zmq
 from bert_serving.client.wire import topic_of
-from bert_serving.server.descriptors import Spare
+from bert_serving.server.answering import TaskService
+from bert_serving.server.frontends.zmq.frontend import ZmqDoor
+from bert_serving.server.frontends.zmq.sender import MOST_BYTES_ON_THE_WAY, Sender
+from bert_serving.server.models.served_model import ServedModel
 from bert_serving.server.options import ServerOptions
-from bert_serving.server.requests import TaskRequest
-from bert_serving.server.served_model import ServedModel
-from bert_serving.server.tasks import TaskService
-from bert_serving.server.zmq_door import ZmqDoor
-from bert_serving.server.zmq_sender import MOST_BYTES_ON_THE_WAY, Sender
+from bert_serving.server.process.descriptors import Spare
+from bert_serving.server.tasks.request import TaskRequest
 
-from bert_ft.model.strategy import PoolingStrategy
+from bert_ft.pooling_strategy import PoolingStrategy
+from tests.engines.dummy import DUMMY
 from tests.server.support import free_ports, wait_until
 
 
 def served_model(model_dir: Path) -> ServedModel:
-    options = ServerOptions(model_dir=str(model_dir), engine="dummy", pooling_strategy=PoolingStrategy.NONE)
+    options = ServerOptions(model_dir=str(model_dir), engine=DUMMY, pooling_strategy=PoolingStrategy.NONE)
     return ServedModel.open(options, Spare(0))
 
 

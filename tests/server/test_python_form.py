@@ -12,13 +12,14 @@ from bert_serving.server import BertServer
 from bert_serving.server.helper import get_args_parser, get_shutdown_parser
 
 from bert_ft.errors import BertFtError
-from bert_ft.model.strategy import PoolingStrategy
+from bert_ft.pooling_strategy import PoolingStrategy
+from tests.engines.dummy import DUMMY
 from tests.server.support import RawClient, expected, free_ports
 
 
 def flags(folder: Path, *more: str) -> list[str]:
     port, port_out = free_ports()
-    common = ["-model_dir", str(folder), "-port", str(port), "-port_out", str(port_out), "-engine", "dummy"]
+    common = ["-model_dir", str(folder), "-port", str(port), "-port_out", str(port_out), "-engine", DUMMY]
     return [*common, *more]
 
 
@@ -60,7 +61,7 @@ def test_start_ready_shutdown_join(model_dir: Path) -> None:
 def test_namespace_of_an_old_script(model_dir: Path) -> None:
     port, port_out = free_ports()
     args = argparse.Namespace(
-        model_dir=str(model_dir), port=port, port_out=port_out, engine="dummy", max_seq_len=8, pooling_layer=[-1]
+        model_dir=str(model_dir), port=port, port_out=port_out, engine=DUMMY, max_seq_len=8, pooling_layer=[-1]
     )
     with BertServer(args):
         client = RawClient(args, b"old")  # type: ignore[arg-type]

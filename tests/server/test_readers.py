@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 import zmq
-from bert_serving.server.zmq_readers import Readers
+from bert_serving.server.frontends.zmq.subscribers import Readers
 
 from tests.server.support import Listening
 

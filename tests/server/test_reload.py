@@ -15,10 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bert_serving.server.benchmark.processes import children
+from bert_serving.benchmark.processes import children
 
-from bert_ft.model.fingerprint import HeldFiles, ModelPlace, fingerprint, linked
-from bert_ft.model.replace import replaced_directory
+from bert_ft.checkpoint.fingerprint import HeldFiles, ModelPlace, fingerprint, linked
+from bert_ft.files.replace import replaced_directory
+from tests.engines.dummy import DUMMY
 from tests.server.support import Connect, RunningServer, StartServer, expected, free_ports, wait_until
 from tests.server.test_http import call
 
@@ -55,7 +56,7 @@ def kill_a_worker(server: RunningServer) -> None:
 
 
 def reload(server: RunningServer, *more: str) -> subprocess.CompletedProcess[str]:
-    code = "import sys; from bert_serving.server.cli import reload; reload(sys.argv[1:])"
+    code = "import sys; from bert_serving.server.commands.cli import reload; reload(sys.argv[1:])"
     ports = ["-port", str(server.port), "-port_out", str(server.port_out)]
     return subprocess.run([sys.executable, "-c", code, *ports, *more], capture_output=True, text=True, timeout=60)
 
@@ -235,7 +236,7 @@ def test_a_model_that_is_replaced_while_its_workers_start(
 def test_a_reload_goes_on_when_who_asked_for_it_is_gone(
     start_server: StartServer, connect: Connect, folder: Path
 ) -> None:
-    impatient = "from bert_serving.server import zmq_under_way; zmq_under_way.GONE_SECONDS = 0.2"
+    impatient = "from bert_serving.server.frontends.zmq import under_way; under_way.GONE_SECONDS = 0.2"
     server = start_server("-engine_option", "load_seconds=3", folder=folder, prologue=impatient)
     write_over(folder, 3)
     asking = connect(server, b"asking")
@@ -256,8 +257,8 @@ def test_a_terminal_that_is_closed_is_no_reload(folder: Path) -> None:
     port, port_out = free_ports()
     ours, theirs = pty.openpty()
     code = f"{HEEDS_SIGHUP}; import fcntl, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
-    code += "from bert_serving.server.cli import start; start(sys.argv[1:])"
-    flags = ["-model_dir", str(folder), "-engine", "dummy", "-port", str(port), "-port_out", str(port_out)]
+    code += "from bert_serving.server.commands.cli import start; start(sys.argv[1:])"
+    flags = ["-model_dir", str(folder), "-engine", DUMMY, "-port", str(port), "-port_out", str(port_out)]
     server = subprocess.Popen(
         [sys.executable, "-c", code, *flags], stdin=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         start_new_session=True, text=True,
@@ -280,7 +281,7 @@ def test_a_terminal_that_is_closed_is_no_reload(folder: Path) -> None:
 
 def test_reload_without_a_server() -> None:
     (port,) = free_ports(1)
-    code = "import sys; from bert_serving.server.cli import reload; reload(sys.argv[1:])"
+    code = "import sys; from bert_serving.server.commands.cli import reload; reload(sys.argv[1:])"
     done = subprocess.run([sys.executable, "-c", code, "-port", str(port)], capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stderr) == (1, f"error: no server at localhost:{port}; nothing was reloaded\n")
 

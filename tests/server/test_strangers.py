@@ -15,10 +15,13 @@ from typing import Any, NamedTuple
 
 import pytest
 from bert_serving.client import BertClient
-from bert_serving.server import BertServer, http_door, zmq_door
+from bert_serving.server import BertServer
+from bert_serving.server.commands.keygen import write_keys
+from bert_serving.server.frontends.http import app as http_door
+from bert_serving.server.frontends.zmq import frontend as zmq_door
 from bert_serving.server.helper import get_args_parser
-from bert_serving.server.keygen import write_keys
 
+from tests.engines.dummy import DUMMY
 from tests.server.support import StartServer, expected, free_ports
 from tests.server.test_http import call
 
@@ -51,7 +54,7 @@ def strange_server(kind: str, model_dir: Path, folder: Path) -> Iterator[Strange
     arguments: dict[str, Any] = {"port": port, "port_out": port_out}
     if flags:
         arguments |= {"server_key": folder / "server.key", "client_keys": folder / "clients" / "anna.key_secret"}
-    common = ["-model_dir", str(model_dir), "-engine", "dummy", "-http_port", str(http_port)]
+    common = ["-model_dir", str(model_dir), "-engine", DUMMY, "-http_port", str(http_port)]
     args = get_args_parser().parse_args([*common, "-port", str(port), "-port_out", str(port_out), *flags])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(zmq_door, "is_loopback", lambda address: False)

@@ -16,7 +16,7 @@ from bert_serving.client import BertClient, Entity, NoHeadError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bert_ft.model.directory import ModelMetadata
+from bert_ft.checkpoint.directory import ModelMetadata
 from tests.server.support import IDS, Connect, RawClient, RunningServer, StartServer, expected, ids_of, random_texts
 from tests.text.strategies import NASTY, unicode_texts
 

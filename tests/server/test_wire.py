@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zmq
-from bert_serving.server.zmq_request import read_topic
+from bert_serving.server.frontends.zmq.request import read_topic
 
 from tests.server.support import (
     IDS,

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from bert_ft.data.rows import BadRows
 from bert_ft.errors import BertFtError
-from bert_ft.tasks.classification import LabelledTexts, read_split, read_training_split, sort_labels
-from bert_ft.tasks.classification_files import TASKS, Columns, TaskFiles, custom_task
-from bert_ft.tasks.rows import BadRows
+from bert_ft.tasks.classification.examples import LabelledTexts, read_split, read_training_split, sort_labels
+from bert_ft.tasks.classification.files import TASKS, Columns, TaskFiles, custom_task
 
 EMOTION = TASKS["emotion"]
 

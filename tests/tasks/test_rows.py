@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from bert_ft.data.rows import BadRows, read_rows
 from bert_ft.errors import BertFtError
-from bert_ft.tasks.rows import BadRows, read_rows
 
 
 def write(path: Path, content: bytes) -> Path:

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bert_ft.data.rows import BadRows
 from bert_ft.errors import BertFtError
-from bert_ft.tasks.rows import BadRows
-from bert_ft.tasks.sts_rows import read_scored_pairs
+from bert_ft.tasks.similarity.pairs import read_scored_pairs
 
 EXPECTED = [("一个人, 一只狗", 'a "b" c', 2.5), ("x", "y", 0.0)]
 COLUMNS = {"text_column": "5", "text_b_column": "6", "score_column": "4"}

@@ -14,8 +14,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bert_ft.errors import BertFtError
-from bert_ft.model.decoding import UnitSpan
 from bert_ft.text.basic import BasicTokenizer
+from bert_ft.text.decoding import UnitSpan
 from bert_ft.text.entities import entities_of, tags_of
 from bert_ft.text.tokenizer import FullTokenizer
 from bert_ft.text.vocab import Vocab

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from bert_ft.checkpoint.directory import ModelMetadata, open_model_directory
+from bert_ft.checkpoint.writer import CheckpointReader
 from bert_ft.errors import BertFtError
-from bert_ft.model.checkpoint import CheckpointReader
-from bert_ft.model.directory import ModelMetadata, open_model_directory
-from bert_ft.tasks import classification_run
+from bert_ft.tasks.classification import run as classification_run
 from bert_ft.tasks.tagging import run as tagging_run
 from tests.small_training import CLASSIFY, TAG, error_of, train, write_data
 
@@ -86,7 +86,7 @@ def test_the_best_model_before_stays(
 @pytest.mark.parametrize("task", [CLASSIFY, TAG], ids=["classify", "tag"])
 def test_records_of_the_training_have_no_table_of_the_labels(folder: Path, tmp_path: Path, task: list[str]) -> None:
     states: list[dict[str, Any]] = []
-    from bert_ft.train.state import TrainingState
+    from bert_ft.train.training_state import TrainingState
 
     plain = TrainingState.save
     with pytest.MonkeyPatch.context() as patch:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from bert_ft.errors import BertFtError
-from bert_ft.train.lock import locked_output
-from bert_ft.train.trainer import Trainer
+from bert_ft.files.lock import locked_output
+from bert_ft.train.step import Trainer
 from tests.small_training import CLASSIFY, TAG, error_of, train, write_data
 
 
@@ -67,7 +67,7 @@ def test_a_killed_training_holds_nothing(tmp_path: Path) -> None:
     code = """
 import sys
 from pathlib import Path
-from bert_ft.train.lock import locked_output
+from bert_ft.files.lock import locked_output
 with locked_output(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

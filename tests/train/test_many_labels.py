@@ -10,23 +10,23 @@ import pytest
 from click.testing import CliRunner
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
-from bert_ft import cli
+from bert_ft.checkpoint.directory import open_model_directory
+from bert_ft.checkpoint.variables import encoder_shapes
+from bert_ft.checkpoint.writer import CheckpointReader
+from bert_ft.commands import main as cli
+from bert_ft.data.rows import BadRows
 from bert_ft.errors import BertFtError
-from bert_ft.model.bert import BertModel
-from bert_ft.model.checkpoint import CheckpointReader
-from bert_ft.model.directory import open_model_directory
 from bert_ft.model.heads import ClassificationHead
 from bert_ft.model.tensors import PackedTensors
-from bert_ft.model.variables import encoder_shapes
+from bert_ft.model.trainable import BertModel
 from bert_ft.shown import first_of
-from bert_ft.tasks.classification import read_split
-from bert_ft.tasks.classification_files import TASKS
-from bert_ft.tasks.rows import BadRows
+from bert_ft.tasks.classification.examples import read_split
+from bert_ft.tasks.classification.files import TASKS
 from bert_ft.text.inputs import InputBuilder
 from bert_ft.text.packing import pack
 from bert_ft.text.tokenizer import FullTokenizer
 from bert_ft.text.vocab import Vocab
-from bert_ft.train import trainer
+from bert_ft.train import step as trainer
 from tests.small_training import CLASSIFY, WORDS, train, write_data
 
 LABELS = 3000

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bert_ft.backend import tf
 from bert_ft.errors import BertFtError
+from bert_ft.model.backend import tf
 from bert_ft.train.optimizer import AdamWeightDecay
 from bert_ft.train.schedule import Schedule
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from bert_ft import run_classifier
-from bert_ft.model.directory import ModelMetadata
+from bert_ft.checkpoint.directory import ModelMetadata
 from tests.small_training import CLASSIFY, TAG, error_of, train, write_data
 
 SHORT = "--num_train_epochs=0.3"

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bert_ft.model.checkpoint import CheckpointReader
-from bert_ft.model.directory import ModelMetadata, open_model_directory
-from bert_ft.train import fine_tune, state
-from bert_ft.train.fit import FitResult
-from bert_ft.train.start import StartingPoint
-from bert_ft.train.trainer import Trainer
+from bert_ft.checkpoint.directory import ModelMetadata, open_model_directory
+from bert_ft.checkpoint.writer import CheckpointReader
+from bert_ft.train import fine_tune
+from bert_ft.train import training_state as state
+from bert_ft.train.loop import FitResult
+from bert_ft.train.starting_point import StartingPoint
+from bert_ft.train.step import Trainer
 from tests.small_training import CLASSIFY, TAG, error_of, train, write_data
 
 
@@ -139,7 +140,7 @@ def test_a_signal_in_an_evaluation_ends_it_at_once_and_it_is_made_up_for(
     folder: Path, tmp_path: Path, last_weights: list, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert train(folder, CLASSIFY, tmp_path / "whole").exit_code == 0
-    from bert_ft.tasks import classification_run
+    from bert_ft.tasks.classification import run as classification_run
 
     plain = classification_run.logits_in_parts
 

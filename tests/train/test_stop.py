@@ -14,8 +14,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from bert_ft.command import LegacyCommand
-from bert_ft.train.stop import StopSignals, watched_bar
+from bert_ft.flags.legacy import LegacyCommand
+from bert_ft.signals import StopSignals, watched_bar
 
 
 @pytest.fixture(autouse=True)
@@ -129,7 +129,7 @@ def test_another_thread_can_train() -> None:
 def test_a_second_signal_after_a_while_ends_the_process() -> None:
     code = """
 import os, signal, time
-from bert_ft.train.stop import StopSignals
+from bert_ft.signals import StopSignals
 with StopSignals():
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(1.2)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bert_ft.checkpoint.config import BertConfig
+from bert_ft.checkpoint.initializer import initialize
+from bert_ft.checkpoint.variables import encoder_shapes
 from bert_ft.errors import BertFtError
-from bert_ft.model.bert import BertModel
-from bert_ft.model.config import BertConfig
 from bert_ft.model.heads import ClassificationHead
-from bert_ft.model.initializer import initialize
 from bert_ft.model.tensors import PackedTensors
-from bert_ft.model.variables import encoder_shapes
+from bert_ft.model.trainable import BertModel
 from bert_ft.text.packing import InputFeatures, pack
-from bert_ft.train.fit import FitResult, Plan, TrainingSet, fit
+from bert_ft.train.loop import FitResult, Plan, TrainingSet, fit
 from bert_ft.train.schedule import Schedule
-from bert_ft.train.trainer import Trainer, predict_logits
+from bert_ft.train.step import Trainer, predict_logits
 
 VOCAB, CLASSES = 200, 4
 

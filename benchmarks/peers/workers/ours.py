@@ -5,10 +5,10 @@ from __future__ import annotations
 from importlib.metadata import version
 
 import numpy as np
-from bert_serving.server.engines import engine_class
-from bert_serving.server.engines.base import EngineOptions
 from loop import Batch, inputs, serve, specification
 
+from bert_ft.engines import engine_class
+from bert_ft.engines.base import EngineOptions
 from bert_ft.text.packing import InputFeatures, pack
 
 

@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from bert_ft.backend import tf, use_threads
+from bert_ft.model.backend import tf, use_threads
 
 TOKENS, HIDDEN, INNER = 4096, 768, 3072
 SECONDS = 1.0

@@ -10,11 +10,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+from bert_ft.data.rows import BadRows, Line, read_lines
 from bert_ft.errors import BertFtError
-from bert_ft.tasks.rows import BadRows, Line, read_lines
-from bert_ft.tasks.tagging import cluener, conll, span_lines, tasteset
-from bert_ft.tasks.tagging.json_lines import parse_object
-from bert_ft.tasks.tagging.records import BadRecord, Record, RecordError
+from bert_ft.tasks.tagging.formats import cluener, conll, tasteset
+from bert_ft.tasks.tagging.formats import jsonl as span_lines
+from bert_ft.tasks.tagging.formats.json_lines import parse_object
+from bert_ft.tasks.tagging.formats.record import BadRecord, Record, RecordError
 from bert_ft.text.spans import Span, unit_fault, word_ranges
 
 logger = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from bert_ft.files.lines import replaced_lines
 from bert_ft.tasks.tagging.schemes import tags_of
-from bert_ft.text.line_files import replaced_lines
 from bert_ft.text.spans import Span
 
 

@@ -10,31 +10,31 @@ from typing import Any
 
 import numpy as np
 
+from bert_ft.checkpoint.variables import encoder_shapes
+from bert_ft.data.checksum import checksum
+from bert_ft.data.rows import BadRows
+from bert_ft.data.splits import find_split, find_training_file
 from bert_ft.errors import BertFtError
+from bert_ft.files.lock import locked_output
 from bert_ft.logs import Progress
-from bert_ft.model.bert import BertModel
 from bert_ft.model.heads import TaggingHead
-from bert_ft.model.variables import encoder_shapes
+from bert_ft.model.trainable import BertModel
 from bert_ft.shown import MOST
-from bert_ft.tasks.rows import BadRows
+from bert_ft.signals import watched_bar
 from bert_ft.tasks.tagging.augment import replace_entities
 from bert_ft.tasks.tagging.examples import TaggedTexts, read_examples
-from bert_ft.tasks.tagging.files import find_split, find_training_file
-from bert_ft.tasks.tagging.model_io import decoder_of, predict_spans, training_rows, windows_of
-from bert_ft.tasks.tagging.options import TaggingFlags
 from bert_ft.tasks.tagging.predictions import Prediction, write_conll, write_json_lines
+from bert_ft.tasks.tagging.rates import TaggingFlags
 from bert_ft.tasks.tagging.schemes import labels_of, tags_of
+from bert_ft.tasks.tagging.training_rows import decoder_of, predict_spans, training_rows, windows_of
 from bert_ft.text.spans import Span
 from bert_ft.text.windows import WindowBuilder, WindowedText
-from bert_ft.train.checksum import checksum
 from bert_ft.train.fine_tune import Recipe, check_length, fine_tune, open_trained, starting_point
-from bert_ft.train.fit import Plan, TrainingSet
-from bert_ft.train.flags import TrainingFlags
-from bert_ft.train.lock import locked_output
-from bert_ft.train.results import write_eval_results, write_json
+from bert_ft.train.loop import Plan, TrainingSet
+from bert_ft.train.options import TrainingFlags
+from bert_ft.train.result_files import write_eval_results, write_json
 from bert_ft.train.schedule import Schedule
 from bert_ft.train.span_metrics import cluener_score, span_metrics, token_accuracy
-from bert_ft.train.stop import watched_bar
 
 logger = logging.getLogger(__name__)
 

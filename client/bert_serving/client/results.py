@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from bert_serving.client import wire
 from bert_serving.client.errors import BadReplyError
-from bert_serving.client.session import Session
+from bert_serving.client.requests.session import Session
 
 
 class Response(NamedTuple):

@@ -77,7 +77,7 @@ class BertServer(threading.Thread):
         Raises:
             BertFtError: no server was there, or it did not stop.
         """
-        from bert_serving.server.commands import load_client_keys, terminate_server
+        from bert_serving.server.commands.remote import load_client_keys, terminate_server
 
         keys = load_client_keys(getattr(args, "server_key", None), getattr(args, "client_keys", None))
         terminate_server(args.ip, args.port, getattr(args, "port_out", None), args.timeout / 1000, keys)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from bert_serving.server.engines import engine_names
-from bert_serving.server.engines.openvino_calibration import calibration_texts
-from bert_serving.server.options import PUBLIC_ENGINES, ServerOptions
+from bert_serving.server.options import ServerOptions
 
-from bert_ft.choice import AUTO, Choice, choose, is_installed, precision_notes
+from bert_ft.checkpoint.directory import ModelDirectory
+from bert_ft.checkpoint.reader import has_slices
+from bert_ft.engines import ENGINES, is_place
+from bert_ft.engines.openvino.calibration import calibration_texts
 from bert_ft.errors import BertFtError
-from bert_ft.model.directory import ModelDirectory
-from bert_ft.model.plain_checkpoint import has_slices
-from bert_ft.processor import gpu_count, this_processor
-
-_INSTALL = 'pip install "bert-ft[openvino]"'
+from bert_ft.hardware.choice import AUTO, Choice, choose, is_installed, precision_notes
+from bert_ft.hardware.processor import gpu_count, this_processor
 
 
 def check_flags(options: ServerOptions) -> None:
@@ -24,14 +22,20 @@ def check_flags(options: ServerOptions) -> None:
         BertFtError: they do not; or another of the engine's flags is wrong.
     """
     engine = options.engine
-    if engine != AUTO and engine not in engine_names():
-        raise BertFtError(f"-engine {engine} is not known; choose one of {', '.join(PUBLIC_ENGINES)}")
-    if engine == "tensorflow" and options.precision == "int8":
-        raise BertFtError("-engine tensorflow has no -precision int8; leave -engine out, or give fp32 or bf16")
-    if engine == "openvino" or (engine == AUTO and options.precision == "int8"):
-        _check_installed(options.precision)
-        if options.precision == "int8":
-            calibration_texts(options.calibration_texts)
+    precision = options.precision
+    if engine not in (AUTO, *ENGINES) and not is_place(engine):
+        raise BertFtError(
+            f"-engine {engine} is not known; choose one of {', '.join((AUTO, *ENGINES))}, or give package.module:Class"
+        )
+    if engine in ENGINES and precision not in (AUTO, *(has := ENGINES[engine].precisions)):
+        raise BertFtError(
+            f"-engine {engine} has no -precision {precision}; leave -engine out, or give {' or '.join(has)}"
+        )
+    named = "openvino" if engine == AUTO and precision == "int8" else engine
+    if named in ENGINES:
+        _check_installed(named, precision)
+    if named == "openvino" and precision == "int8":
+        calibration_texts(options.calibration_texts)
     for pair in options.engine_option:
         if "=" not in pair:
             raise BertFtError(f"-engine_option {pair}: write it as KEY=VALUE")
@@ -64,9 +68,11 @@ def engine_notes(options: ServerOptions) -> list[str]:
     notes = []
     if options.calibration_texts is not None and options.precision != "int8":
         notes.append("-calibration_texts has no effect: only -precision int8 measures value ranges")
-    if options.engine == "openvino" and options.device_map:
+    known = ENGINES.get(options.engine)
+    only_processor = known is not None and not known.uses_gpu
+    if only_processor and options.device_map:
         notes.append("-device_map has no effect: this engine uses the processor only")
-    if options.engine == "openvino" or not _uses_gpu(options):
+    if only_processor or not _uses_gpu(options):
         notes += precision_notes(options.precision, options.engine, this_processor())
     return notes
 
@@ -75,9 +81,11 @@ def _uses_gpu(options: ServerOptions) -> bool:
     return not options.cpu and (bool(options.device_map) or gpu_count() > 0)
 
 
-def _check_installed(precision: str) -> None:
-    wanted = ["openvino", *(["nncf"] if precision == "int8" else [])]
-    missing = [name for name in wanted if find_spec(name) is None]
+def _check_installed(engine: str, precision: str) -> None:
+    libraries = ENGINES[engine].libraries
+    missing = [name for name in libraries.get(precision, libraries.get("", ())) if find_spec(name) is None]
     if missing:
-        flag = "-precision int8" if precision == "int8" else "-engine openvino"
-        raise BertFtError(f"{flag} needs {' and '.join(missing)}, which this Python has not: {_INSTALL}")
+        flag = f"-precision {precision}" if precision in libraries else f"-engine {engine}"
+        raise BertFtError(
+            f'{flag} needs {" and ".join(missing)}, which this Python has not: pip install "bert-ft[{engine}]"'
+        )

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import click
-from bert_serving.server.cli import start, terminate
+from bert_serving.server.commands.cli import start, terminate
 from bert_serving.server.options import ServerOptions
 
 __all__ = ["get_args_parser", "get_shutdown_parser"]

@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from bert_ft.choice import AUTO
-from bert_ft.command import AddedOption
+from bert_ft.checkpoint.fingerprint import ModelPlace
+from bert_ft.engines import ENGINES
 from bert_ft.errors import BertFtError
-from bert_ft.model.fingerprint import ModelPlace
-from bert_ft.model.strategy import PoolingStrategy
+from bert_ft.flags.legacy import AddedOption
+from bert_ft.hardware.choice import AUTO
+from bert_ft.pooling_strategy import PoolingStrategy
 
-PUBLIC_ENGINES = (AUTO, "tensorflow", "openvino")
 PRECISIONS = (AUTO, "fp32", "bf16", "int8")
 MODEL_MAXIMUM = 0
 """Value of ``max_seq_len`` when the flag was not given: the model's own maximum."""
@@ -252,7 +252,7 @@ def server_options() -> list[click.Option]:
         option("-verbose", is_flag=True, help="log more"),
         _added(
             "-engine",
-            metavar="|".join(PUBLIC_ENGINES),
+            metavar="|".join((AUTO, *ENGINES, "MODULE:CLASS")),
             help="library that computes; openvino needs pip install 'bert-ft[openvino]' and uses the processor only; "
             "auto: openvino where it is installed and faster, and for int8; the log says which and why",
         ),

@@ -9,21 +9,21 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from bert_serving.server.curve import load_curve_keys
-from bert_serving.server.descriptors import Spare, connections_of_a_door, raise_limit
-from bert_serving.server.http_door import HttpDoor
-from bert_serving.server.http_keys import load_http_keys
-from bert_serving.server.jobs import EncodeResult, JsonResult
-from bert_serving.server.logs import LoopFaults, get_logger, start_logging
-from bert_serving.server.models import Models, first
+from bert_serving.server.answering import TaskService
+from bert_serving.server.frontends.http.app import HttpDoor
+from bert_serving.server.frontends.http.keys import load_http_keys
+from bert_serving.server.frontends.zmq.curve import load_curve_keys
+from bert_serving.server.frontends.zmq.frontend import ZmqDoor
+from bert_serving.server.models.models import Models, first
+from bert_serving.server.monitoring.logs import LoopFaults, get_logger, start_logging
+from bert_serving.server.monitoring.statistic import Statistic
+from bert_serving.server.monitoring.status import Status, for_strangers
 from bert_serving.server.options import ServerOptions
-from bert_serving.server.requests import RequestError, TaskRequest, Texts
-from bert_serving.server.statistic import Statistic
-from bert_serving.server.status import Status, for_strangers
-from bert_serving.server.tasks import TaskService
-from bert_serving.server.terminal import has_terminal
+from bert_serving.server.process.descriptors import Spare, connections_of_a_door, raise_limit
+from bert_serving.server.process.terminal import has_terminal
+from bert_serving.server.tasks.job import EncodeResult, JsonResult
+from bert_serving.server.tasks.request import RequestError, TaskRequest, Texts
 from bert_serving.server.waiting import Waiting
-from bert_serving.server.zmq_door import ZmqDoor
 
 from bert_ft.errors import BertFtError
 

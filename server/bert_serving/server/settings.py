@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bert_serving.server.engine_choice import check_flags, chosen, engine_notes, extra_options
-from bert_serving.server.engines.base import EngineOptions
 from bert_serving.server.options import MODEL_MAXIMUM, ServerOptions
 
+from bert_ft.checkpoint.directory import ModelDirectory, open_model_directory
+from bert_ft.engines.base import EngineOptions
 from bert_ft.errors import BertFtError
-from bert_ft.model.directory import ModelDirectory, open_model_directory
-from bert_ft.model.strategy import PoolingStrategy
-from bert_ft.processor import usable_cores
+from bert_ft.hardware.processor import usable_cores
+from bert_ft.pooling_strategy import PoolingStrategy
 
 _WITHOUT_EFFECT = {
     "graph_tmp_dir": "no graph is written to disk",

@@ -6,7 +6,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterator
 
-from bert_serving.server.requests import RequestError
+from bert_serving.server.tasks.request import RequestError
 
 
 class Waiting:

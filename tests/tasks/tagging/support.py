@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from bert_ft.tasks.rows import BadRows
+from bert_ft.data.rows import BadRows
 from bert_ft.tasks.tagging.examples import TaggedTexts, read_examples
 from bert_ft.text.spans import Span
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bert_ft.tasks.rows import BadRows
+from bert_ft.data.rows import BadRows
 from bert_ft.tasks.tagging.examples import read_examples
 from bert_ft.tasks.tagging.predictions import Prediction, write_conll, write_json_lines
 from bert_ft.text.spans import Span, word_ranges

@@ -1,0 +1,74 @@
+"""Running a packed batch in parts of similar length, so that attention pads little and parts can run side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+
+from bert_ft.checkpoint.head import TAGGING
+from bert_ft.pooling_strategy import PoolingStrategy
+from bert_ft.text.packing import PackedBatch
+
+PLACES_PER_THREAD = 512
+"""Of a part's padded view: measured; more leave the cache, fewer leave threads idle."""
+
+Results = dict[str, np.ndarray]
+
+
+def outputs_by_token(strategy: PoolingStrategy, head: str | None) -> frozenset[str]:
+    """Which of an engine's outputs have a row a token; the others have one a sequence."""
+    found = {"encode": strategy is PoolingStrategy.NONE, "head": head == TAGGING}
+    return frozenset(name for name, by_token in found.items() if by_token)
+
+
+def run_in_parts(
+    batch: PackedBatch,
+    most_places: int,
+    by_token: frozenset[str],
+    run: Callable[[list[PackedBatch]], Iterable[Results]],
+) -> Results:
+    """The whole batch's results from those of its parts.
+
+    Args:
+        most_places: see :func:`cut_by_length`.
+        by_token: outputs with a row a token.
+        run: gives the results of the parts, in their order; each is read before the next is asked for.
+
+    Returns:
+        float32 [T, width] for outputs by token, [B, width] for the others.
+    """
+    parts = list(cut_by_length(batch, most_places))
+    results: Results = {}
+    for (sequences, tokens, _), found in zip(parts, run([part for *_, part in parts]), strict=True):
+        for name, values in found.items():
+            if name not in results:
+                rows = len(batch.ids) if name in by_token else len(batch.lengths)
+                results[name] = np.empty((rows, values.shape[1]), np.float32)
+            results[name][tokens if name in by_token else sequences] = values
+    return results
+
+
+def cut_by_length(batch: PackedBatch, most_places: int) -> Iterator[tuple[np.ndarray, np.ndarray, PackedBatch]]:
+    """Parts of a batch, the longest sequences first.
+
+    Args:
+        most_places: a part's sequences times its longest; a longer sequence is a part of its own.
+
+    Yields:
+        which sequences, int [b], which tokens, int [t], and the part itself.
+    """
+    starts = np.cumsum(batch.lengths) - batch.lengths
+    order = np.argsort(-batch.lengths, kind="stable")
+    first = 0
+    while first < len(order):
+        count = max(1, most_places // int(batch.lengths[order[first]]))
+        sequences = order[first : first + count]
+        lengths = batch.lengths[sequences]
+        ends = np.cumsum(lengths)
+        tokens = np.arange(ends[-1]) + np.repeat(starts[sequences] - (ends - lengths), lengths)
+        part = PackedBatch(
+            batch.ids[tokens], batch.segments[tokens], batch.positions[tokens], lengths, batch.mask[tokens]
+        )
+        yield sequences, tokens, part
+        first += count

@@ -1,0 +1,79 @@
+"""Receiving the body of an HTTP request: neither for ever, nor more than there is room for."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from bert_serving.server.tasks.request import MAX_REQUEST_BYTES, RequestError
+
+if TYPE_CHECKING:
+    from fastapi import Request
+
+MOST_SECONDS = 60.0
+MOST_BYTES_IN_ALL = 1 << 30
+"""Of all requests together that come in, or wait, or are worked on."""
+
+
+class BodyError(RequestError):
+    """A body that is not read to its end, so that its connection is of no further use."""
+
+
+class Bodies:
+    """The bodies of all requests under way."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+        self._coming: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    @contextlib.asynccontextmanager
+    async def receive(self, request: Request) -> AsyncIterator[bytes]:
+        """Give a whole body; it counts until the end of the block.
+
+        Raises:
+            BodyError: it is too large or comes too slowly, there is no room for it now, or the server stops.
+            starlette.requests.ClientDisconnect: its sender is gone.
+        """
+        parts: list[bytes] = []
+        try:
+            await self._come(self._fill(request, parts))
+            parts[:] = [b"".join(parts)]
+            yield parts[0]
+        finally:
+            self._bytes -= sum(map(len, parts))
+
+    def close(self) -> None:
+        """Wait no longer for what is still to come."""
+        self._closed = True
+        for task in self._coming:
+            task.cancel()
+
+    async def _come(self, filling: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(filling)
+        self._coming.add(task)
+        try:
+            await asyncio.wait_for(task, MOST_SECONDS)
+        except asyncio.TimeoutError:
+            message = f"the body of the request did not come within {MOST_SECONDS:g} s"
+            raise BodyError("bad_request", message) from None
+        except asyncio.CancelledError:
+            if not self._closed:
+                raise
+            raise BodyError("shutting_down", "the server is shutting down") from None
+        finally:
+            self._coming.discard(task)
+
+    async def _fill(self, request: Request, parts: list[bytes]) -> None:
+        size = 0
+        async for part in request.stream():
+            parts.append(part)
+            size += len(part)
+            self._bytes += len(part)
+            if size > MAX_REQUEST_BYTES:
+                limit = f"{MAX_REQUEST_BYTES >> 20} MB"
+                raise BodyError("too_large", f"a request holds at most {limit}; send it in parts")
+            if self._bytes > MOST_BYTES_IN_ALL:
+                raise BodyError("overloaded", "too many large requests wait already; ask again later")

@@ -1,0 +1,132 @@
+"""Answers of the HTTP door: as JSON, of bounded size, and no faster than they are read."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from bert_serving.server.tasks.job import EncodeResult, JsonResult
+from bert_serving.server.tasks.request import RequestError
+
+if TYPE_CHECKING:
+    from fastapi import Request, Response
+
+MOST_VALUES = 1 << 24
+"""Numbers of one answer: written out, and twice, one takes some 40 bytes."""
+MOST_BYTES_IN_ALL = 2 << 30
+"""Of all answers that are on their way."""
+PART = 1 << 20
+MOST_SECONDS = 60.0
+"""For a part to be read."""
+
+
+class Outgoing:
+    """Answers on their way."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    def reply(self, content: bytes) -> Reply:
+        return Reply(content, self)
+
+
+class Reply:
+    """One answer, as an ASGI application: a caller who does not read it is left after a while."""
+
+    def __init__(self, content: bytes, outgoing: Outgoing) -> None:
+        self._content = content
+        self._outgoing = outgoing
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        size = len(self._content)
+        if self._outgoing.bytes + size > MOST_BYTES_IN_ALL:
+            message = "too many answers wait to be read by their callers; ask again later"
+            await fault_response(message, 503, "overloaded")(scope, receive, send)
+            return
+        self._outgoing.bytes += size
+        try:
+            with contextlib.suppress(asyncio.TimeoutError):  # what is not complete ends the connection
+                await self._send(send)
+        finally:
+            self._outgoing.bytes -= size
+
+    async def _send(self, send: Any) -> None:
+        size = len(self._content)
+        headers = [(b"content-length", b"%d" % size), (b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        view = memoryview(self._content)
+        for start in range(0, size, PART):
+            part = {"type": "http.response.body", "body": bytes(view[start : start + PART])}
+            await asyncio.wait_for(send(part | {"more_body": start + PART < size}), MOST_SECONDS)
+
+
+def check_values(count: int) -> None:
+    """
+    Raises:
+        RequestError: too_large.
+    """
+    if count > MOST_VALUES:
+        raise RequestError(
+            "too_large",
+            f"the answer would have {count:,} numbers, more than {MOST_VALUES:,} over HTTP; send fewer texts in one "
+            "request, or use the ZeroMQ ports",
+        )
+
+
+def answer_json(request_id: Any, result: EncodeResult | JsonResult) -> bytes:
+    """
+    Raises:
+        RequestError: the answer would be too large.
+    """
+    answer = {"id": request_id, "status": 200, "truncated": result.truncated, "model": result.model}
+    if isinstance(result, JsonResult):
+        return _joined(answer, [("result", result.body)])
+    check_values(result.vectors.size)
+    rows = b"[" + b",".join(json.dumps(row.tolist()).encode() for row in result.vectors) + b"]"
+    if result.tokens is not None:
+        answer["tokens"] = result.tokens
+    return _joined(answer, [("result", rows), ("results", rows)])
+
+
+def json_response(status: int, value: dict[str, Any]) -> Response:
+    from fastapi import Response
+
+    return Response(_json(value), status, media_type="application/json")
+
+
+def fault_response(message: str, status: int, code: str) -> Response:
+    """bert-as-service's error object."""
+    return json_response(status, {"description": message, "status": status, "type": code})
+
+
+def _joined(value: dict[str, Any], more: list[tuple[str, bytes]]) -> bytes:
+    """The JSON of an object with further members, whose values are JSON already."""
+    members = [part for name, text in more for part in (b', "%s": ' % name.encode(), text)]
+    return b"".join([_json(value)[:-1], *members, b"}"])
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:  # lone surrogates exist only in escaped form
+        return json.dumps(value).encode("ascii")
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    path = request.url.path[:100]
+    message = f"there is no {path}; POST /encode, /tag or /classify, GET /status/server, /status/client or /health"
+    return fault_response(message, 404, "not_found")
+
+
+async def _wrong_method(request: Request, error: Exception) -> Response:
+    allowed = ", ".join(sorted((getattr(error, "headers", None) or {}).get("Allow", "").split(", ")))
+    path = request.url.path[:100]
+    response = fault_response(f"{path} takes {allowed}, not {request.method}", 405, "method_not_allowed")
+    response.headers["Allow"] = allowed
+    return response
+
+
+ROUTE_FAULTS: Any = {404: _no_route, 405: _wrong_method}
+"""What FastAPI is given for its own refusals."""

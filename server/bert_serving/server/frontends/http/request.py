@@ -1,0 +1,96 @@
+"""Reading the JSON body of an HTTP request."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from bert_serving.server.frontends.http.body import BodyError
+from bert_serving.server.frontends.json_size import count_values
+from bert_serving.server.tasks.request import RequestError, check_texts
+
+if TYPE_CHECKING:
+    from fastapi import Request
+
+MOST_JSON_VALUES = 5_000_000
+"""A value of two bytes takes sixty in memory."""
+_GZIP = b"\x1f\x8b"
+
+
+def check_headers(request: Request) -> None:
+    """
+    Raises:
+        BodyError: bad_request: they leave open where the body ends, or it is compressed.
+    """
+    if "content-length" in request.headers and "transfer-encoding" in request.headers:
+        raise BodyError("bad_request", "a request has Content-Length or Transfer-Encoding, not both")
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding.strip().lower() != "identity":
+        raise BodyError("bad_request", f"Content-Encoding {encoding[:40]} is not understood; send the JSON as it is")
+
+
+def parse_request(body: bytes) -> dict[str, Any]:
+    """The object of a request, its texts checked.
+
+    Raises:
+        RequestError: bad_request or too_large, with what is wrong and where.
+    """
+    if count_values(body) > MOST_JSON_VALUES:
+        raise RequestError("too_large", f"a request holds at most {MOST_JSON_VALUES} JSON values; send it in parts")
+    text = _text(body)
+    try:
+        wanted = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise RequestError("bad_request", f"Not a JSON. ({error})") from None
+    if not isinstance(wanted, dict):
+        raise RequestError("bad_request", 'the body must be an object such as {"id": 1, "texts": ["a text"]}')
+    for key in ("id", "texts"):
+        if key not in wanted:
+            raise RequestError("bad_request", f'the body has no "{key}"; send {{"id": 1, "texts": ["a text"]}}')
+    _check_id(wanted["id"])
+    _check_texts(wanted)
+    return wanted
+
+
+def _text(body: bytes) -> str:
+    if body.startswith(_GZIP):
+        raise RequestError("bad_request", "the body is compressed with gzip; send the JSON as it is")
+    if (encoding := json.detect_encoding(body)) not in ("utf-8", "utf-8-sig"):
+        raise RequestError("bad_request", f"the body is {encoding.upper()}; send UTF-8")
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RequestError("bad_request", f"the body is not UTF-8 (byte {error.start}){_guess(body)}") from None
+
+
+def _guess(body: bytes) -> str:
+    try:
+        body.decode("gb18030")
+    except UnicodeDecodeError:
+        return "; send UTF-8"
+    return "; it may be GBK: send UTF-8"
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise RequestError("bad_request", f"Not a JSON. (JSON has no {name})")
+
+
+def _check_id(value: Any) -> None:
+    """It is sent back, and 1e999 comes out of the parser as something that JSON has not."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        raise RequestError("bad_request", '"id" holds a number that is too large') from None
+    except RecursionError:
+        raise RequestError("bad_request", '"id" is nested too deeply') from None
+
+
+def _check_texts(wanted: dict[str, Any]) -> None:
+    texts = wanted["texts"]
+    if not isinstance(texts, list):
+        raise RequestError("bad_request", '"texts" must be a list of strings, or a list of lists of tokens')
+    check_texts(texts)
+    tokenised = wanted.get("is_tokenized")
+    if tokenised is not None and tokenised is not isinstance(texts[0], list):
+        expected = "lists of tokens" if tokenised else "strings"
+        raise RequestError("bad_request", f'"is_tokenized" is {json.dumps(tokenised)}, so "texts" must hold {expected}')

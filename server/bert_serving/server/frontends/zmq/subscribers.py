@@ -1,0 +1,240 @@
+"""Who listens at the result port: grants subscriptions, and knows when their readers are gone."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from itertools import count
+from typing import NamedTuple, Protocol
+
+import zmq
+from bert_serving.client.wire import topic_of
+from bert_serving.server.frontends.zmq.connections import Guard, came_in, cut_off
+from bert_serving.server.frontends.zmq.request import read_topic, user_of
+
+MOST_IDENTITIES = 10_000
+"""Of one connection: libzmq keeps what it subscribes to, so more would let one peer fill the memory."""
+
+MOST_UNENDED_BYTES = 16 << 20
+"""Far more than a subscription; what a peer sends within a second may add to it."""
+
+
+class ReaderListener(Protocol):
+    """Who is told of readers."""
+
+    def subscribe(self, address: bytes) -> None:
+        """Someone listens to this address from now on."""
+        ...
+
+    def unsubscribe(self, address: bytes) -> None:
+        """One of those who listened to this address does so no more."""
+        ...
+
+
+class _Connection(NamedTuple):
+    """A peer's TCP connection; descriptors are used again, the inodes of sockets are not."""
+
+    descriptor: int
+    inode: int
+
+    @property
+    def is_open(self) -> bool:
+        return self.descriptor < 0 or (self.inode > 0 and _inode(self.descriptor) == self.inode)
+
+
+class Readers:
+    """Answers the subscriptions that come in through an XPUB socket with XPUB_MANUAL.
+
+    libzmq says of most messages which connection they came from, and nothing of the unsubscriptions that it makes up
+    itself when a connection ends; those stand for the connections that are found closed. So nobody can end the
+    subscription of another.
+
+    A subscription may be read when its connection has ended already, and its descriptor may be another's by then. The
+    unsubscription that libzmq makes up is then explained by no closed connection. After a while it takes back a
+    subscription of a connection that seems to have several: those with one, as clients have, are not in doubt.
+
+    libzmq 4.3.5 grants a subscription to the peer whose *subscription* was the n-th since the queue was empty, n being
+    the number of *messages* read since then. A message that is no subscription (no SUB socket sends any) therefore
+    gives the next peer's results to the one after it. Its sender is cut off, and so is everyone else whose subscription
+    is read before the queue is empty again: an honest socket connects and subscribes again by itself.
+
+    Args:
+        port: what the socket is bound to.
+        keyed: whether the server has keys; then an identity belongs to the key of its client, see
+            :func:`bert_serving.server.frontends.zmq.request.read_topic`.
+        on_refusal: called with the reason when something is not granted.
+        max_connections: see :class:`bert_serving.server.frontends.zmq.connections.Guard`.
+    """
+
+    def __init__(
+        self,
+        replies: zmq.Socket[bytes],
+        port: int,
+        listener: ReaderListener,
+        on_refusal: Callable[[str], None],
+        keyed: bool = False,
+        max_connections: int | None = None,
+    ) -> None:
+        self._port = port
+        self._guard = Guard(port, MOST_UNENDED_BYTES, max_connections)
+        self._keyed = keyed
+        self._socket = replies
+        self._listener = listener
+        self._on_refusal = on_refusal
+        self._readers: dict[bytes, Counter[_Connection]] = {}
+        self._denied: dict[bytes, set[_Connection]] = {}
+        self._addresses: Counter[_Connection] = Counter()
+        self._owed: list[Counter[bytes]] = [Counter(), Counter()]
+        self._unexplained: dict[bytes, int] = {}
+        self._unknown = count()
+        self._out_of_step = False
+        self._cut: set[int] = set()
+
+    def drain(self) -> None:
+        """Take in what has come. A subscription is granted in the step that reads it, as XPUB_MANUAL wants it."""
+        while not self._socket.closed:
+            try:
+                frame = self._socket.recv(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                self._out_of_step = False
+                self._cut.clear()
+                return
+            self._guard.heard(frame)
+            message = frame.bytes
+            user = user_of(frame) if self._keyed else None
+            self._receive(message[:1], message[1:], user, _connection(frame, self._port))
+
+    def _receive(self, kind: bytes, topic: bytes, user: bytes | None, peer: _Connection | None) -> None:
+        if kind not in (b"\0", b"\1"):
+            self._out_of_step = True
+            self._refuse(peer, "a message that is no subscription came to the result port")
+            return
+        identity, _, key = topic.partition(b"\0")
+        address = topic_of(identity, key)
+        if kind == b"\0":
+            self._end(address, peer)
+        elif self._out_of_step or (peer is not None and peer.descriptor in self._cut):
+            self._deny(address, peer)
+            self._cut_off(peer)  # a descriptor that was cut off may be another's by now, and nobody can tell
+        elif read_topic(topic, user) is None:
+            self._deny(address, peer)
+            self._on_refusal(f"a subscription to {topic[:64]!r} was refused")
+        else:
+            self._grant(address, peer or _Connection(-1, next(self._unknown)))
+
+    def look_at(self, address: bytes) -> None:
+        """Find out now whose connection has ended; libzmq says so a little later, and drops replies meanwhile."""
+        if closed := [one for one in self._readers.get(address, ()) if not one.is_open]:
+            explained = self._unexplained.pop(address, None) is not None
+            self._owed[-1][address] += len(closed) - explained
+            self._remove(address, closed)
+
+    def check_peers(self) -> int:
+        """Cut off who sends much and no whole message, and who is too many; how many there were."""
+        return self._guard.check()
+
+    def sweep(self) -> None:
+        """Look once more for closed connections where a reader went and none was found closed; about once a second."""
+        self._owed = [self._owed[-1], Counter()]  # what libzmq makes up comes sooner
+        for address, looks in list(self._unexplained.items()):
+            self._unexplained[address] = looks + 1
+            self.look_at(address)
+            if address in self._unexplained and (looks or address not in self._readers):
+                del self._unexplained[address]
+                self._take_back(address)
+
+    def _grant(self, address: bytes, peer: _Connection) -> None:
+        if self._addresses[peer] >= MOST_IDENTITIES:
+            self._deny(address, peer)
+            self._refuse(peer, f"one connection subscribes to more than {MOST_IDENTITIES} identities")
+            return
+        self._socket.setsockopt(zmq.SUBSCRIBE, address)
+        readers = self._readers.setdefault(address, Counter())
+        readers[peer] += 1
+        if readers[peer] == 1:
+            self._addresses[peer] += 1
+            self._listener.subscribe(address)
+
+    def _deny(self, address: bytes, peer: _Connection | None) -> None:
+        """Remember a subscription that is not granted: libzmq makes up its end too."""
+        if peer is not None and peer not in self._denied.setdefault(address, set()):
+            self._denied[address].add(peer)
+            self._addresses[peer] += 1
+
+    def _end(self, address: bytes, peer: _Connection | None) -> None:
+        readers = self._readers.get(address, Counter())
+        if peer is not None:
+            if peer in readers and not self._out_of_step:
+                self._socket.setsockopt(zmq.UNSUBSCRIBE, address)
+            ended = [one for one in readers if not one.is_open][
+                :1
+            ]  # of whom it is, if its descriptor is another's by now
+            self._remove(address, [peer] if peer in readers else ended)
+        elif owed := next((owed for owed in self._owed if owed[address] > 0), None):
+            owed[address] -= 1
+        elif denied := [one for one in self._denied.get(address, ()) if not one.is_open]:
+            self._allow(address, denied[0])
+        elif gone := [one for one in readers if not one.is_open] or [one for one in readers if one.descriptor < 0][:1]:
+            self._owed[-1][address] += len(gone) - 1
+            self._remove(address, gone)
+        elif readers:
+            self._unexplained.setdefault(address, 0)
+
+    def _take_back(self, address: bytes) -> None:
+        """A subscription of a connection that has several: it was another's, which has ended."""
+        readers = self._readers.get(address, Counter())
+        doubtful = [one for one, count in readers.items() if count > 1 or self._addresses[one] > 1]
+        if doubtful and readers[doubtful[-1]] > 1:
+            readers[doubtful[-1]] -= 1
+        else:
+            self._remove(address, doubtful[-1:])
+
+    def _allow(self, address: bytes, peer: _Connection) -> None:
+        """Forget one that was denied."""
+        self._denied[address].discard(peer)
+        if not self._denied[address]:
+            del self._denied[address]
+        self._forget(peer)
+
+    def _forget(self, peer: _Connection) -> None:
+        self._addresses[peer] -= 1
+        if not self._addresses[peer]:
+            del self._addresses[peer]
+
+    def _remove(self, address: bytes, gone: list[_Connection]) -> None:
+        for one in gone:
+            del self._readers[address][one]
+            self._forget(one)
+            self._listener.unsubscribe(address)
+        if not self._readers.get(address, True):
+            del self._readers[address]
+
+    def _refuse(self, peer: _Connection | None, reason: str) -> None:
+        self._on_refusal(f"{reason}; the peer is cut off")
+        self._cut_off(peer)
+
+    def _cut_off(self, peer: _Connection | None) -> None:
+        if peer is None:
+            return
+        self._cut.add(peer.descriptor)
+        if not peer.is_open:
+            return
+        cut_off(peer.descriptor, self._port)
+
+
+def _connection(frame: zmq.Frame, port: int) -> _Connection | None:
+    """Where a message came from, if libzmq says so; inode 0 if it has ended, unless another took its descriptor."""
+    try:
+        descriptor = int(frame.get(zmq.SRCFD))
+    except zmq.ZMQError:
+        return None
+    return _Connection(descriptor, _inode(descriptor) if came_in(descriptor, port) else 0)
+
+
+def _inode(descriptor: int) -> int:
+    """0 if it is closed."""
+    try:
+        return os.fstat(descriptor).st_ino
+    except OSError:
+        return 0

@@ -1,0 +1,142 @@
+"""Requests of the ZeroMQ door that are worked on: counted, and dropped when nobody waits for them any more."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from bert_serving.client.wire import error_reply
+from bert_serving.server.frontends.zmq.outbox import Frames
+from bert_serving.server.frontends.zmq.request import Request
+from bert_serving.server.monitoring.logs import get_logger
+from bert_serving.server.tasks.request import RequestError
+from bert_serving.server.waiting import Waiting
+
+from bert_ft.errors import BertFtError
+
+DOOR = "zmq"
+GONE_SECONDS = 10.0
+"""A client whose network failed for less than this finds its requests as it left them."""
+MOST_BYTES = 4 << 30
+BYTES_OF_A_TEXT = 4096
+"""What a text may take beside its JSON, as word pieces and as a vector."""
+
+Work = Coroutine[Any, Any, Frames]
+
+
+class UnderWay:
+    """Runs the work of each request as a task, and sees to it that every request gets exactly one answer.
+
+    Args:
+        waiting: the count of all doors.
+        reply: sends a request's answer.
+        clock: seconds.
+    """
+
+    def __init__(
+        self, waiting: Waiting, reply: Callable[[Request, Frames], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._waiting = waiting
+        self._reply = reply
+        self._clock = clock
+        self._requests: Counter[tuple[bytes, int]] = Counter()
+        self._tasks: dict[bytes, set[asyncio.Task[None]]] = {}
+        self._heard: dict[bytes, float] = {}
+        self._dropped: set[asyncio.Task[None]] = set()
+        self.bytes = 0
+
+    def __contains__(self, key: tuple[bytes, int]) -> bool:
+        return key in self._requests
+
+    def __bool__(self) -> bool:
+        return bool(self._tasks)
+
+    @property
+    def keys(self) -> list[tuple[bytes, int]]:
+        """Address and id of each request."""
+        return list(self._requests.elements())
+
+    def start(self, request: Request, work: Callable[[], Work], is_heard: bool) -> None:
+        """Begin to work on a request.
+
+        Args:
+            work: its result is the answer, without the first and the last frame.
+            is_heard: whether anybody listens to its address now.
+
+        Raises:
+            RequestError: overloaded.
+        """
+        if self.bytes > MOST_BYTES:
+            raise RequestError("overloaded", f"{len(self._waiting)} requests wait already; ask again later")
+        self._waiting.enter(DOOR)
+        address = request.address
+        task = asyncio.get_running_loop().create_task(self._run(request, work))
+        self._tasks.setdefault(address, set()).add(task)
+        if is_heard:
+            self._heard[address] = self._clock()
+        self._requests[request.key] += 1
+        self.bytes += _cost(request)
+        task.add_done_callback(lambda _: self._forget(address, task))
+
+    def drop_unheard(self, is_heard: Callable[[bytes], bool]) -> int:
+        """Give up the requests of clients that listened and have been gone for a while; how many."""
+        now, count = self._clock(), 0
+        for address in list(self._tasks):
+            if is_heard(address):
+                self._heard[address] = now
+            elif now - self._heard.get(address, now) > GONE_SECONDS:
+                tasks = self._tasks[address] - self._dropped
+                self._dropped |= tasks
+                count += len(tasks)
+                for task in tasks:
+                    task.cancel()
+        return count
+
+    def cancel(self) -> None:
+        for tasks in self._tasks.values():
+            for task in tasks:
+                task.cancel()
+
+    async def _run(self, request: Request, work: Callable[[], Work]) -> None:
+        try:
+            frames = await self._answered(request, work)
+        except RequestError as error:
+            frames = [*error_reply(error.code, error.message)]
+        finally:
+            self._waiting.leave(DOOR)
+            self.bytes -= _cost(request)
+            self._requests[request.key] -= 1
+            if not self._requests[request.key]:
+                del self._requests[request.key]
+        self._reply(request, frames)
+
+    async def _answered(self, request: Request, work: Callable[[], Work]) -> Frames:
+        try:
+            return await work()
+        except BertFtError as error:
+            raise RequestError("bad_request", str(error)) from None
+        except asyncio.CancelledError:
+            if asyncio.current_task() not in self._dropped:
+                raise
+            message = f"given up, for its client did not listen for {GONE_SECONDS:g} s; send it again"
+            raise RequestError("overloaded", message) from None
+        except RequestError:
+            raise
+        except Exception:
+            get_logger("VENTILATOR").exception("request %r of %r failed", request.id, request.identity)
+            raise RequestError("internal", "the server failed on this request; its log says why") from None
+
+    def _forget(self, address: bytes, task: asyncio.Task[None]) -> None:
+        self._dropped.discard(task)
+        self._tasks[address].discard(task)
+        if not self._tasks[address]:
+            del self._tasks[address]
+            self._heard.pop(address, None)
+
+
+def _cost(request: Request) -> int:
+    """Bytes that a request may take while it waits."""
+    return len(request.payload) + request.announced * BYTES_OF_A_TEXT

@@ -1,0 +1,115 @@
+"""One model as it is served: its files, its tokeniser, its queue and its workers. A reload makes another."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+
+from bert_serving.server.models.model_info import ModelInfo
+from bert_serving.server.options import ServerOptions
+from bert_serving.server.process.descriptors import Spare
+from bert_serving.server.process.periodic import Periodic
+from bert_serving.server.settings import Settings, resolve
+from bert_serving.server.tasks.preparing import Preparer
+from bert_serving.server.tasks.request import RequestError
+from bert_serving.server.workers.dispatcher import Dispatcher
+from bert_serving.server.workers.supervisor import Worker
+
+from bert_ft.checkpoint.fingerprint import HeldFiles
+from bert_ft.errors import BertFtError
+
+_TRIES = 3
+_CHECK_SECONDS = 1.0
+
+
+class ServedModel:
+    """A model from the moment its files were opened. Make one with :meth:`open`.
+
+    Attributes:
+        fingerprint: of its files; every worker has loaded these.
+        ready: set when every worker is ready.
+        ended: set when it cannot go on; ``fault`` says why, and ``on_fatal`` is told so.
+        requests: under way with it.
+    """
+
+    def __init__(self, settings: Settings, preparer: Preparer, files: HeldFiles, spare: Spare) -> None:
+        self.settings = settings
+        self.preparer = preparer
+        self.fingerprint = files.fingerprint
+        self.ready = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.fault: str | None = None
+        self.on_fatal: Callable[[str], None] = lambda message: None
+        self.requests = 0
+        self._files = files
+        self._info: ModelInfo | None = None
+        self.dispatcher = Dispatcher(settings, files, spare, self._on_worker_ready, self._on_fatal)
+        self._check = Periodic(_CHECK_SECONDS, self.dispatcher.check)
+
+    @classmethod
+    def open(cls, options: ServerOptions, spare: Spare) -> ServedModel:
+        """Read all but the weights; blocks for a moment.
+
+        Raises:
+            BertFtError: a flag or a file is at fault, or the model is being replaced again and again.
+        """
+        for _ in range(_TRIES):
+            try:
+                files = HeldFiles(options.place)
+            except OSError:
+                continue  # one was replaced between two looks at it
+            try:
+                settings = resolve(options)
+                preparer = Preparer(settings)
+                if files.where() == "place":
+                    return cls(settings, preparer, files, spare)
+            except BaseException:
+                files.close()
+                raise
+            files.close()
+        raise BertFtError(f"{options.model_dir}: changes while it is read; try again when the new model is complete")
+
+    def start(self) -> None:
+        """Start the workers; runs on the loop."""
+        self._check.start()
+        self.dispatcher.supervisor.start()
+
+    async def stop(self) -> None:
+        """End the workers; who still waits for them gets an error."""
+        self._check.close()
+        self.dispatcher.give_up_all(RequestError("shutting_down", "the server is shutting down"))
+        self.dispatcher.supervisor.stop()
+        await asyncio.to_thread(self.dispatcher.supervisor.wait)
+        self._files.close()
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """For one request, from its beginning to its answer."""
+        self.requests += 1
+        try:
+            yield
+        finally:
+            self.requests -= 1
+
+    def info(self) -> ModelInfo:
+        """What the workers say of the model; before one is ready, what bert_ft.json says."""
+        if self._info is not None:
+            return self._info
+        for worker in self.dispatcher.supervisor.workers:
+            if worker.info:
+                self._info = ModelInfo.from_engine(worker.info)
+                return self._info
+        metadata = self.settings.directory.metadata
+        return ModelInfo(0, metadata.head, metadata.labels) if metadata else ModelInfo(0, None, [])
+
+    def _on_worker_ready(self, worker: Worker) -> None:
+        if all(one.info for one in self.dispatcher.supervisor.workers):
+            self.ready.set()
+
+    def _on_fatal(self, message: str) -> None:
+        if self.fault is None:
+            self.fault = message
+            self.ended.set()
+            self.on_fatal(message)
+            self.dispatcher.give_up_all(RequestError("server_failed", f"the server ends: {message}"))
