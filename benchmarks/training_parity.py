@@ -31,9 +31,9 @@ from bert_ft.tasks.classification.files import Columns, custom_task
 from bert_ft.text.inputs import InputBuilder
 from bert_ft.text.tokenizer import FullTokenizer
 from bert_ft.text.vocab import Vocab
-from bert_ft.train.sampler import ShuffledOrder
-from bert_ft.train.schedule import Schedule
-from bert_ft.train.step import Trainer
+from bert_ft.training.sampler import ShuffledOrder
+from bert_ft.training.schedule import Schedule
+from bert_ft.training.step import Trainer
 
 ROOT = Path(__file__).resolve().parent.parent
 STEPS, BATCH, LENGTH, SEED = 10, 32, 48, 7

@@ -15,7 +15,7 @@ import click
 from bert_ft.flags.legacy import AddedOption, GivenPath, LegacyCommand
 from bert_ft.logs import log_to_stderr
 from bert_ft.tasks.classification.files import TASKS, Columns, custom_task
-from bert_ft.train.options import TrainingFlags, training_options
+from bert_ft.training.options import TrainingFlags, training_options
 
 TASK_NAMES = (*TASKS, "tsv")
 _FILE_FLAGS = ("train_file", "dev_file", "test_file", "label_column", "text_column", "text_b_column")

@@ -15,7 +15,7 @@ import click
 from bert_ft.flags.legacy import LegacyCommand
 from bert_ft.logs import log_to_stderr
 from bert_ft.tasks.tagging.rates import TaggingFlags, tagging_options
-from bert_ft.train.options import TrainingFlags, training_options
+from bert_ft.training.options import TrainingFlags, training_options
 
 TASK_NAMES = ("ner",)
 

@@ -34,7 +34,7 @@ def train_in_child(folder: Path, output: Path, resume: bool) -> None:
     from bert_ft import run_classifier
     from bert_ft.tasks.classification import run as classification_run
     from bert_ft.tasks.classification.tally import ClassificationTally
-    from bert_ft.train import fine_tune
+    from bert_ft.training import fine_tune
 
     def score(self: ClassificationTally) -> dict[str, float]:
         loss = plain_score(self)["loss"]

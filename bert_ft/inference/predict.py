@@ -24,7 +24,7 @@ from bert_ft.text.entities import entities_of
 from bert_ft.text.inputs import InputBuilder
 from bert_ft.text.tokenizer import FullTokenizer
 from bert_ft.text.windows import WindowBuilder
-from bert_ft.train.step import logits_in_parts
+from bert_ft.training.step import logits_in_parts
 
 logger = logging.getLogger(__name__)
 

@@ -23,12 +23,12 @@ from bert_ft.tasks.classification.files import TaskFiles
 from bert_ft.tasks.classification.tally import ClassificationTally, softmax
 from bert_ft.text.inputs import InputBuilder
 from bert_ft.text.packing import InputFeatures
-from bert_ft.train.fine_tune import Recipe, check_length, fine_tune, open_trained, starting_point
-from bert_ft.train.loop import Plan, TrainingSet
-from bert_ft.train.options import TrainingFlags
-from bert_ft.train.result_files import write_eval_results, write_json, write_test_results
-from bert_ft.train.schedule import Schedule
-from bert_ft.train.step import logits_in_parts
+from bert_ft.training.fine_tune import Recipe, check_length, fine_tune, open_trained, starting_point
+from bert_ft.training.loop import Plan, TrainingSet
+from bert_ft.training.options import TrainingFlags
+from bert_ft.training.result_files import write_eval_results, write_json, write_test_results
+from bert_ft.training.schedule import Schedule
+from bert_ft.training.step import logits_in_parts
 
 logger = logging.getLogger(__name__)
 

@@ -29,12 +29,12 @@ from bert_ft.tasks.tagging.schemes import labels_of, tags_of
 from bert_ft.tasks.tagging.training_rows import decoder_of, predict_spans, training_rows, windows_of
 from bert_ft.text.spans import Span
 from bert_ft.text.windows import WindowBuilder, WindowedText
-from bert_ft.train.fine_tune import Recipe, check_length, fine_tune, open_trained, starting_point
-from bert_ft.train.loop import Plan, TrainingSet
-from bert_ft.train.options import TrainingFlags
-from bert_ft.train.result_files import write_eval_results, write_json
-from bert_ft.train.schedule import Schedule
-from bert_ft.train.span_metrics import cluener_score, span_metrics, token_accuracy
+from bert_ft.training.fine_tune import Recipe, check_length, fine_tune, open_trained, starting_point
+from bert_ft.training.loop import Plan, TrainingSet
+from bert_ft.training.options import TrainingFlags
+from bert_ft.training.result_files import write_eval_results, write_json
+from bert_ft.training.schedule import Schedule
+from bert_ft.training.span_metrics import cluener_score, span_metrics, token_accuracy
 
 logger = logging.getLogger(__name__)
 

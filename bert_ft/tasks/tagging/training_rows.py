@@ -16,7 +16,7 @@ from bert_ft.text.decoding import BioDecoder
 from bert_ft.text.packing import InputFeatures
 from bert_ft.text.spans import UnitSpan
 from bert_ft.text.windows import WindowBuilder, WindowedText, merge_spans
-from bert_ft.train.step import predict_token_logits
+from bert_ft.training.step import predict_token_logits
 
 
 def windows_of(builder: WindowBuilder, texts: TaggedTexts) -> list[WindowedText]:

@@ -16,9 +16,9 @@ from bert_ft.errors import BertFtError
 from bert_ft.logs import Progress, progress_bar
 from bert_ft.signals import StopSignals
 from bert_ft.text.packing import InputFeatures
-from bert_ft.train.sampler import ShuffledOrder
-from bert_ft.train.schedule import Schedule
-from bert_ft.train.step import Trainer
+from bert_ft.training.sampler import ShuffledOrder
+from bert_ft.training.schedule import Schedule
+from bert_ft.training.step import Trainer
 
 logger = logging.getLogger(__name__)
 

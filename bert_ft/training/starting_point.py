@@ -26,7 +26,7 @@ from bert_ft.checkpoint.writer import CheckpointReader
 from bert_ft.errors import BertFtError
 from bert_ft.model.heads import Head
 from bert_ft.text.tokenizer import FullTokenizer
-from bert_ft.train.options import TrainingFlags
+from bert_ft.training.options import TrainingFlags
 
 logger = logging.getLogger(__name__)
 

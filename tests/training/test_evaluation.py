@@ -86,7 +86,7 @@ def test_the_best_model_before_stays(
 @pytest.mark.parametrize("task", [CLASSIFY, TAG], ids=["classify", "tag"])
 def test_records_of_the_training_have_no_table_of_the_labels(folder: Path, tmp_path: Path, task: list[str]) -> None:
     states: list[dict[str, Any]] = []
-    from bert_ft.train.training_state import TrainingState
+    from bert_ft.training.training_state import TrainingState
 
     plain = TrainingState.save
     with pytest.MonkeyPatch.context() as patch:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bert_ft.errors import BertFtError
-from bert_ft.train.options import TrainingFlags
+from bert_ft.training.options import TrainingFlags
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,13 @@ from bert_ft.errors import BertFtError
 from bert_ft.logs import Progress
 from bert_ft.model.heads import Head, stored_head
 from bert_ft.model.trainable import BertModel
-from bert_ft.train.loop import FitResult, Plan, TrainingSet, fit
-from bert_ft.train.optimizer import slot_shapes
-from bert_ft.train.options import TrainingFlags
-from bert_ft.train.replacing import refuse_foreign_model
-from bert_ft.train.starting_point import StartingPoint
-from bert_ft.train.step import Trainer
-from bert_ft.train.training_state import TrainingState
+from bert_ft.training.loop import FitResult, Plan, TrainingSet, fit
+from bert_ft.training.optimizer import slot_shapes
+from bert_ft.training.options import TrainingFlags
+from bert_ft.training.replacing import refuse_foreign_model
+from bert_ft.training.starting_point import StartingPoint
+from bert_ft.training.step import Trainer
+from bert_ft.training.training_state import TrainingState
 
 logger = logging.getLogger(__name__)
 

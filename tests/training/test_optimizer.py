@@ -5,8 +5,8 @@ import pytest
 
 from bert_ft.errors import BertFtError
 from bert_ft.model.backend import tf
-from bert_ft.train.optimizer import AdamWeightDecay
-from bert_ft.train.schedule import Schedule
+from bert_ft.training.optimizer import AdamWeightDecay
+from bert_ft.training.schedule import Schedule
 
 NAMES = ["bert/embeddings/word_embeddings", "bert/pooler/dense/kernel", "bert/pooler/dense/bias", "x/LayerNorm/gamma"]
 

@@ -13,7 +13,7 @@ import pytest
 
 from bert_ft.errors import BertFtError
 from bert_ft.files.lock import locked_output
-from bert_ft.train.step import Trainer
+from bert_ft.training.step import Trainer
 from tests.small_training import CLASSIFY, TAG, error_of, train, write_data
 
 

@@ -11,7 +11,7 @@ from seqeval.scheme import IOB2
 
 from bert_ft.tasks.tagging.schemes import tags_of
 from bert_ft.text.spans import Span
-from bert_ft.train.span_metrics import cluener_score, span_metrics, token_accuracy
+from bert_ft.training.span_metrics import cluener_score, span_metrics, token_accuracy
 from tests.tasks.tagging.support import spans_over
 
 Sentence = tuple[int, list[Span], list[Span]]

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bert_ft.train.sampler import ShuffledOrder
+from bert_ft.training.sampler import ShuffledOrder
 
 
 @given(st.integers(1, 40), st.integers(1, 60), st.integers(0, 5))

@@ -13,9 +13,9 @@ from bert_ft.model.heads import ClassificationHead
 from bert_ft.model.tensors import PackedTensors
 from bert_ft.model.trainable import BertModel
 from bert_ft.text.packing import InputFeatures, pack
-from bert_ft.train.loop import FitResult, Plan, TrainingSet, fit
-from bert_ft.train.schedule import Schedule
-from bert_ft.train.step import Trainer, predict_logits
+from bert_ft.training.loop import FitResult, Plan, TrainingSet, fit
+from bert_ft.training.schedule import Schedule
+from bert_ft.training.step import Trainer, predict_logits
 
 VOCAB, CLASSES = 200, 4
 

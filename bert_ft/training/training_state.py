@@ -16,7 +16,7 @@ from bert_ft.checkpoint.variables import Shapes
 from bert_ft.checkpoint.writer import CheckpointReader, write_variables
 from bert_ft.errors import BertFtError
 from bert_ft.files.replace import clear_leftovers, remove_directory, replaced_directory
-from bert_ft.train.loop import FitResult
+from bert_ft.training.loop import FitResult
 
 logger = logging.getLogger(__name__)
 

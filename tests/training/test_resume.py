@@ -15,11 +15,11 @@ import pytest
 
 from bert_ft.checkpoint.directory import ModelMetadata, open_model_directory
 from bert_ft.checkpoint.writer import CheckpointReader
-from bert_ft.train import fine_tune
-from bert_ft.train import training_state as state
-from bert_ft.train.loop import FitResult
-from bert_ft.train.starting_point import StartingPoint
-from bert_ft.train.step import Trainer
+from bert_ft.training import fine_tune
+from bert_ft.training import training_state as state
+from bert_ft.training.loop import FitResult
+from bert_ft.training.starting_point import StartingPoint
+from bert_ft.training.step import Trainer
 from tests.small_training import CLASSIFY, TAG, error_of, train, write_data
 
 

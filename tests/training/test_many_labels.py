@@ -26,7 +26,7 @@ from bert_ft.text.inputs import InputBuilder
 from bert_ft.text.packing import pack
 from bert_ft.text.tokenizer import FullTokenizer
 from bert_ft.text.vocab import Vocab
-from bert_ft.train import step as trainer
+from bert_ft.training import step as trainer
 from tests.small_training import CLASSIFY, WORDS, train, write_data
 
 LABELS = 3000
@@ -121,7 +121,7 @@ def test_predict_answers_in_parts(folder: Path, output: Path, monkeypatch: pytes
 
 
 def test_no_more_scores_are_held_than_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tests.train.test_training import CLASSES, new_model, random_rows
+    from tests.training.test_training import CLASSES, new_model, random_rows
 
     monkeypatch.setattr(trainer, "_PART_VALUES", 3 * CLASSES)
     model, rows = new_model(), random_rows(10).features

@@ -13,7 +13,7 @@ from bert_ft.model.dropout import Dropout
 from bert_ft.model.tensors import PackedTensors, packed_signature
 from bert_ft.model.trainable import BertModel
 from bert_ft.text.packing import InputFeatures, pack
-from bert_ft.train.optimizer import AdamWeightDecay
+from bert_ft.training.optimizer import AdamWeightDecay
 
 _PART_VALUES = 1 << 20
 """Scores that are held at a time, unless one batch has more; float64 copies of them take 8 MB each."""

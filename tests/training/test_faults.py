@@ -17,11 +17,11 @@ from bert_ft.errors import BertFtError
 from bert_ft.files.lock import LOCK_FILE
 from bert_ft.model.backend import tf
 from bert_ft.model.heads import ClassificationHead
-from bert_ft.train.result_files import write_eval_results, write_json, write_test_results
-from bert_ft.train.step import Trainer
+from bert_ft.training.result_files import write_eval_results, write_json, write_test_results
+from bert_ft.training.step import Trainer
 from tests.small_training import CLASSIFY, TAG, error_of, train, write_data
-from tests.train.test_training import new_model, random_rows
-from tests.train.test_training import train as fit_rows
+from tests.training.test_training import new_model, random_rows
+from tests.training.test_training import train as fit_rows
 
 
 @pytest.fixture(scope="module")
