@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-MOST = 20
+MAX = 20
 
 
-def first_of(names: Sequence[str], separator: str = ", ", most: int = MOST) -> str:
+def first_of(names: Sequence[str], separator: str = ", ", maximum: int = MAX) -> str:
     """The first of some names, and how many more there are.
 
     Example:
         >>> first_of(["a", "b", "c", "d"], most=2)
         'a, b and 2 more'
     """
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return separator.join(names[:most]) + more
+    more = f" and {len(names) - maximum} more" if len(names) > maximum else ""
+    return separator.join(names[:maximum]) + more

@@ -84,9 +84,9 @@ class Bench:
         flags = ("-model_dir", str(self.model_dir), *flags)
         return Server(list(flags), **options)
 
-    def sample(self, rng: random.Random, most: int = 16) -> list[int]:
+    def sample(self, rng: random.Random, maximum: int = 16) -> list[int]:
         """Numbers of some texts."""
-        return [rng.randrange(len(self.texts)) for _ in range(rng.randint(1, most))]
+        return [rng.randrange(len(self.texts)) for _ in range(rng.randint(1, maximum))]
 
     def ask(self, client: BertClient, numbers: list[int]) -> bool:
         """Whether the answer is right."""
@@ -219,12 +219,18 @@ class Load:
     """
 
     def __init__(
-        self, bench: Bench, server: Server, clients: int, pause: float = 0.0, total: int | None = None, most: int = 16
+        self,
+        bench: Bench,
+        server: Server,
+        clients: int,
+        pause: float = 0.0,
+        total: int | None = None,
+        maximum: int = 16,
     ) -> None:
         self.answers = self.wrong = 0
         self.failures: list[str] = []
         self.slowest = 0.0
-        self._bench, self._server, self._pause, self._left, self._most = bench, server, pause, total, most
+        self._bench, self._server, self._pause, self._left, self._most = bench, server, pause, total, maximum
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(seed,), daemon=True) for seed in range(clients)]

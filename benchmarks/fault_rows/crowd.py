@@ -14,7 +14,7 @@ from .bench import Bench, Load, Outcome, Raw, Watch, contexts, row, until
 
 TOKEN_LEVEL = ("-pooling_strategy", "NONE", "-max_seq_len", "512")
 """Every text's reply has 512 rows, so that a few requests fill the server's memory if nothing bounds it."""
-MOST_GROWTH_MB = 600
+MAX_GROWTH_MB = 600
 
 
 @row("never-reads", "a client that sends and never reads")
@@ -44,7 +44,7 @@ def never_reads(bench: Bench) -> Outcome:
         deaf.close()
         cleared = until(lambda: server.status()["queue"]["listening_identities"] <= 2, 20)
     size = requests * 16 * 512 * 128 * 4 / 1e6
-    good_memory = memory.peak - memory.first < MOST_GROWTH_MB
+    good_memory = memory.peak - memory.first < MAX_GROWTH_MB
     found = (
         f"{memory}; {queue['waiting_requests']} requests wait unanswered, {refused} refused; another client: "
         f"{answers} answers, {wrong} wrong, in {seconds:.0f} s"

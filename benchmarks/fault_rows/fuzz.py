@@ -21,7 +21,7 @@ from .bench import Bench, Load, Outcome, Raw, Server, Watch, row, until
 
 MEGABYTE = 1 << 20
 IDENTITIES_OF_ONE_SOCKET = 5000
-MOST_GROWTH_MB = 2500
+MAX_GROWTH_MB = 2500
 """Two of the largest requests as bytes and as texts, and room for 60 s of replies that nobody takes."""
 
 JSON = st.recursive(
@@ -140,7 +140,7 @@ def fuzz(bench: Bench) -> Outcome:
         f"{memory}; good clients: {load} ({slow_before:.1f} s before the large ones)"
     )
     good = alive and same and load.good and missing == unasked == 0 and not silent
-    good = good and too_large == ["too_large", "cut off"] and memory.peak - memory.first < MOST_GROWTH_MB
+    good = good and too_large == ["too_large", "cut off"] and memory.peak - memory.first < MAX_GROWTH_MB
     return Outcome(f"{count} frames, {len(BIG)} payloads of {size // MEGABYTE} MB, 4 good clients", found, good)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from .bench import Bench, Outcome, Watch, close, free_ports, row, until
 
-MOST_GROWTH_MB = 1500
+MAX_GROWTH_MB = 1500
 
 
 @row("http", "peers of the HTTP door that stall, send nonsense, send 100 MB or go, beside good ones")
@@ -60,7 +60,7 @@ def http(bench: Bench) -> Outcome:
         f"exit {status} in {ended:.1f} s; {tracebacks} tracebacks logged"
     )
     good = alive and answers > 0 and not wrong and not failures and status == 0 and not tracebacks
-    good = good and memory.peak - memory.first < MOST_GROWTH_MB and ended < 20
+    good = good and memory.peak - memory.first < MAX_GROWTH_MB and ended < 20
     return Outcome(f"{peers} stalled peers, nonsense and bodies of 100 MB for {seconds} s", found, good)
 
 

@@ -19,7 +19,7 @@ from bert_serving.client import BertClient
 from . import zmtp
 from .bench import FAULTY, Bench, Load, Outcome, Raw, Server, Watch, row
 
-MOST_GROWTH_MB = 2500
+MAX_GROWTH_MB = 2500
 """A peer on the same machine sends some 1.5 GB in the second between two looks."""
 
 
@@ -166,7 +166,7 @@ def endless(bench: Bench) -> Outcome:
                     peer.sendall(frame)
                     sent += size
             found.append(f"{sent / 1e6:.0f} MB" if time.monotonic() < began + 20 else "NOT CUT OFF")
-    good = load.good and "NOT CUT OFF" not in found and memory.peak - memory.first < MOST_GROWTH_MB
+    good = load.good and "NOT CUT OFF" not in found and memory.peak - memory.first < MAX_GROWTH_MB
     cut = f"cut off after {', '.join(found)}"
     return Outcome(f"{rounds} peers, at both ports in turn", f"{cut}; {memory}; {load}", good)
 

@@ -19,7 +19,7 @@ from bert_serving.client import BertClient
 
 from .bench import Bench, Outcome, Server, row, until
 
-MOST_MEMORY_MB = 4000
+MAX_MEMORY_MB = 4000
 """For 50,000 labels: with their confusion matrix 20,000."""
 LONG = "12345678901234567890"
 
@@ -172,7 +172,7 @@ def labels(bench: Bench) -> Outcome:
                 f"{len(confused)} confusions, {rows} test rows, {sum(whole)} of 20 lines answered, "
                 f"{served} served alike"
             )
-            good = good and memory < MOST_MEMORY_MB and record < 5 and len(confused) <= 100
+            good = good and memory < MAX_MEMORY_MB and record < 5 and len(confused) <= 100
             good = good and rows == 50 and whole == [True] * 20 and served == 20
     return Outcome(f"{' and '.join(f'{count:,}' for count in counts)} labels", "; ".join(found), good)
 

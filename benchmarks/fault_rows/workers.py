@@ -56,9 +56,9 @@ def killed_three(bench: Bench) -> Outcome:
     return _killed(bench, 3)
 
 
-def _poisoned(bench: Bench, key: str, *flags: str, expected: str, lost: bool, most: int = 3) -> Outcome:
+def _poisoned(bench: Bench, key: str, *flags: str, expected: str, lost: bool, maximum: int = 3) -> Outcome:
     """Requests of 8 texts with a poisoned one, and one poisoned alone, while 4 good clients ask."""
-    times = bench.size(most, 1)
+    times = bench.size(maximum, 1)
     word, number = bench.oracle.poison
     rng = random.Random(3)
     answers: list[str] = []
@@ -104,7 +104,7 @@ def memory(bench: Bench) -> Outcome:
 @row("stuck", "a text at which the worker hangs")
 def stuck(bench: Bench) -> Outcome:
     flags = ("-engine_option", "sleep_seconds=3600", "-worker_timeout", str(bench.size(10, 6)))
-    return _poisoned(bench, "sleep_id", *flags, expected="no sign of life for", lost=True, most=1)
+    return _poisoned(bench, "sleep_id", *flags, expected="no sign of life for", lost=True, maximum=1)
 
 
 @row("once", "a worker that dies once with every client's request in it")

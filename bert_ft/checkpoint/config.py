@@ -19,7 +19,7 @@ _LARGEST = {
     "max_position_embeddings": 131_072,
     "type_vocab_size": 1_024,
 }
-_MOST_WEIGHTS = 16_000_000_000
+_MAX_WEIGHTS = 16_000_000_000
 """Of all weights together, 64 GB as float32; the largest BERT models have a quarter of it."""
 
 
@@ -85,9 +85,9 @@ class BertConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= largest:
                 raise BertFtError(f"{source}: {name} must be a whole number from 1 to {largest}, not {value!r}")
-        if self._weights() > _MOST_WEIGHTS:
+        if self._weights() > _MAX_WEIGHTS:
             raise BertFtError(
-                f"{source}: these sizes make {self._weights():,} weights, more than {_MOST_WEIGHTS:,}; give the "
+                f"{source}: these sizes make {self._weights():,} weights, more than {_MAX_WEIGHTS:,}; give the "
                 "bert_config.json of a real model"
             )
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):

@@ -16,8 +16,8 @@ from bert_ft.files.small import read_small
 
 _MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
 _FOOTER = 48
-_MOST_DIMS = 8
-_MOST_VALUES = 1 << 40
+_MAX_DIMS = 8
+_MAX_VALUES = 1 << 40
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _DTYPE, _SHAPE, _SHARD, _OFFSET, _SIZE, _CHECKSUM, _SLICES = range(1, 8)
 _DIM, _DIM_SIZE, _UNKNOWN_RANK = 2, 1, 3
@@ -93,8 +93,8 @@ def _index_entry(value: bytes) -> IndexEntry:
 
 
 def _check_shape(path: Path, name: str, shape: tuple[int, ...]) -> None:
-    if len(shape) > _MOST_DIMS or any(size < 0 for size in shape) or math.prod(shape) > _MOST_VALUES:
-        raise BertFtError(f"{path}: variable {name[:200]} has the impossible shape {list(shape[:_MOST_DIMS])}")
+    if len(shape) > _MAX_DIMS or any(size < 0 for size in shape) or math.prod(shape) > _MAX_VALUES:
+        raise BertFtError(f"{path}: variable {name[:200]} has the impossible shape {list(shape[:_MAX_DIMS])}")
 
 
 def _shape(entry: bytes) -> list[int]:

@@ -24,7 +24,7 @@ def outputs_by_token(strategy: PoolingStrategy, head: str | None) -> frozenset[s
 
 def run_in_parts(
     batch: PackedBatch,
-    most_places: int,
+    max_places: int,
     by_token: frozenset[str],
     run: Callable[[list[PackedBatch]], Iterable[Results]],
 ) -> Results:
@@ -38,7 +38,7 @@ def run_in_parts(
     Returns:
         float32 [T, width] for outputs by token, [B, width] for the others.
     """
-    parts = list(cut_by_length(batch, most_places))
+    parts = list(cut_by_length(batch, max_places))
     results: Results = {}
     for (sequences, tokens, _), found in zip(parts, run([part for *_, part in parts]), strict=True):
         for name, values in found.items():
@@ -49,7 +49,7 @@ def run_in_parts(
     return results
 
 
-def cut_by_length(batch: PackedBatch, most_places: int) -> Iterator[tuple[np.ndarray, np.ndarray, PackedBatch]]:
+def cut_by_length(batch: PackedBatch, max_places: int) -> Iterator[tuple[np.ndarray, np.ndarray, PackedBatch]]:
     """Parts of a batch, the longest sequences first.
 
     Args:
@@ -62,7 +62,7 @@ def cut_by_length(batch: PackedBatch, most_places: int) -> Iterator[tuple[np.nda
     order = np.argsort(-batch.lengths, kind="stable")
     first = 0
     while first < len(order):
-        count = max(1, most_places // int(batch.lengths[order[first]]))
+        count = max(1, max_places // int(batch.lengths[order[first]]))
         sequences = order[first : first + count]
         lengths = batch.lengths[sequences]
         ends = np.cumsum(lengths)

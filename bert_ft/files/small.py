@@ -7,22 +7,22 @@ from pathlib import Path
 
 from bert_ft.errors import BertFtError
 
-MOST_BYTES = 256 << 20
+MAX_BYTES = 256 << 20
 """Far above any vocabulary or configuration."""
 
 
-def read_small(path: str | os.PathLike[str], most: int = MOST_BYTES) -> bytes:
+def read_small(path: str | os.PathLike[str], maximum: int = MAX_BYTES) -> bytes:
     """The content of a file.
 
     Raises:
-        BertFtError: it is no ordinary file, or larger than ``most`` bytes.
+        BertFtError: it is no ordinary file, or larger than ``maximum`` bytes.
         OSError: it cannot be read.
     """
     path = Path(path)
     if path.exists() and not path.is_file():
         raise BertFtError(f"{path}: cannot be read: not a file")
     with path.open("rb") as file:
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise BertFtError(f"{path}: larger than {most >> 20} MB, which no such file is")
+        content = file.read(maximum + 1)
+    if len(content) > maximum:
+        raise BertFtError(f"{path}: larger than {maximum >> 20} MB, which no such file is")
     return content

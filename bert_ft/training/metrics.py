@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-MOST_CONFUSED = 100
+MAX_CONFUSED = 100
 
 
 def classification_scores(expected: np.ndarray, predicted: np.ndarray, num_labels: int) -> dict[str, float]:
@@ -44,7 +44,7 @@ def class_scores(expected: np.ndarray, predicted: np.ndarray, labels: Sequence[s
 
 
 def most_confused(
-    expected: np.ndarray, predicted: np.ndarray, labels: Sequence[str], most: int = MOST_CONFUSED
+    expected: np.ndarray, predicted: np.ndarray, labels: Sequence[str], maximum: int = MAX_CONFUSED
 ) -> list[dict[str, Any]]:
     """The largest cells off the diagonal of the confusion matrix, which itself is never made.
 
@@ -57,7 +57,7 @@ def most_confused(
     """
     wrong = expected != predicted
     cells, counts = np.unique(expected[wrong].astype(np.int64) * len(labels) + predicted[wrong], return_counts=True)
-    chosen = np.argsort(-counts, kind="stable")[:most]
+    chosen = np.argsort(-counts, kind="stable")[:maximum]
     return [
         {"expected": labels[cell // len(labels)], "predicted": labels[cell % len(labels)], "count": count}
         for cell, count in zip(cells[chosen].tolist(), counts[chosen].tolist(), strict=True)

@@ -38,17 +38,17 @@ def test_a_slow_generator_loses_nothing(serve: Serve) -> None:
 
 
 def test_a_slow_server_gets_many_batches_but_not_too_many(serve: Serve) -> None:
-    most = 0
+    maximum = 0
 
     def count(server: FakeServer, request: Request) -> None:
-        nonlocal most
-        most = max(most, len(server.known))
+        nonlocal maximum
+        maximum = max(maximum, len(server.known))
         server.after(0.02, lambda: server.answer(request))
 
     with BertClient(**serve(count).ports) as client:
         got = [one.embedding[0, 0] for one in client.encode_async(batches(3 * WINDOW))]
     assert sorted(got) == list(range(1, 3 * WINDOW + 1))
-    assert 1 < most <= WINDOW
+    assert 1 < maximum <= WINDOW
 
 
 def test_max_num_batch_draws_no_more(serve: Serve) -> None:

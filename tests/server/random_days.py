@@ -34,7 +34,7 @@ from tests.server.wanted import CRASH, FAULT, LETTERS, Wanted
 
 IMPATIENT = (
     "from bert_serving.server.frontends.http import connections; from bert_serving.server.frontends.zmq import outbox, "
-    "under_way; connections.HEADER_SECONDS = 2; outbox.HOLD_SECONDS = 3; under_way.GONE_SECONDS = 1"
+    "in_flight; connections.HEADER_SECONDS = 2; outbox.HOLD_SECONDS = 3; in_flight.GONE_SECONDS = 1"
 )
 """The server's own limits would make a day last for an hour."""
 PATIENCE = 90.0

@@ -28,9 +28,9 @@ DIM = 8
 POSITIONS = 64
 
 
-def ids_of(text: str, most: int = POSITIONS) -> list[int]:
+def ids_of(text: str, maximum: int = POSITIONS) -> list[int]:
     """[CLS], the letters of a text of single letters, [SEP]."""
-    return [IDS["[CLS]"], *[IDS.get(word, 1) for word in text.split()][: most - 2], IDS["[SEP]"]]
+    return [IDS["[CLS]"], *[IDS.get(word, 1) for word in text.split()][: maximum - 2], IDS["[SEP]"]]
 
 
 def token_vectors(ids: Sequence[int]) -> np.ndarray:
@@ -38,8 +38,8 @@ def token_vectors(ids: Sequence[int]) -> np.ndarray:
     return np.array([[np.sin(i * (k + 1) + p) for k in range(DIM)] for p, i in enumerate(ids)], np.float32)
 
 
-def expected(texts: Sequence[str], most: int = POSITIONS) -> np.ndarray:
-    return np.stack([token_vectors(ids_of(text, most)).mean(axis=0) for text in texts])
+def expected(texts: Sequence[str], maximum: int = POSITIONS) -> np.ndarray:
+    return np.stack([token_vectors(ids_of(text, maximum)).mean(axis=0) for text in texts])
 
 
 def random_texts(rng: np.random.Generator, count: int, longest: int = 20) -> list[str]:
@@ -191,7 +191,7 @@ Connect = Callable[..., RawClient]
 
 
 class Listening(Counter[bytes]):
-    """Who listens, in the place of the sender that `Readers` tells it to."""
+    """Who listens, in the place of the sender that `Subscribers` tells it to."""
 
     def subscribe(self, address: bytes) -> None:
         self[address] += 1

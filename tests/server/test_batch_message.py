@@ -6,7 +6,7 @@ import asyncio
 
 import numpy as np
 import pytest
-from bert_serving.server.batching.batcher import Group, Sequence
+from bert_serving.server.batching.batcher import Batch, Sequence
 from bert_serving.server.tasks import job as jobs
 from bert_serving.server.tasks.job import TagJob
 from bert_serving.server.tasks.readers import head_reader
@@ -28,15 +28,15 @@ def sequence(ids: list[int], output: str, first_pieces: tuple[int, ...] = ()) ->
 
 def test_outputs_are_those_that_are_wanted() -> None:
     vectors, tags = sequence([7, 8], "encode"), sequence([5], "head")
-    for group, outputs in (([vectors], {"encode"}), ([tags], {"head"}), ([tags, vectors], {"head", "encode"})):
-        assert read_batch_message(*batch_message(Group(group), False))[0] == outputs
+    for batch, outputs in (([vectors], {"encode"}), ([tags], {"head"}), ([tags, vectors], {"head", "encode"})):
+        assert read_batch_message(*batch_message(Batch(batch), False))[0] == outputs
 
 
 def test_first_pieces_are_rows_of_the_packed_batch() -> None:
-    group = Group(
+    batch = Batch(
         [sequence([9, 1, 2, 3], "head", (1, 3)), sequence([9, 4], "encode"), sequence([9, 5, 6], "head", (2,))]
     )
-    _, batch, firsts, counts = read_batch_message(*batch_message(group, True))
+    _, batch, firsts, counts = read_batch_message(*batch_message(batch, True))
     assert batch.ids[firsts].tolist() == [1, 3, 6]
     assert counts.tolist() == [2, 0, 1]
     assert batch.mask.tolist() == [0, 1, 1, 1, 0, 1, 0, 1, 1]

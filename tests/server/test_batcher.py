@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bert_serving.server.batching.batcher import BULK_TURN, FREE_PADDING, INTERACTIVE_MEMORY, Batcher, Group, Sequence
+from bert_serving.server.batching.batcher import BULK_TURN, FREE_PADDING, INTERACTIVE_MEMORY, Batch, Batcher, Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,11 +21,11 @@ def make(owner: Owner, lengths: list[int], start: int = 0) -> list[Sequence]:
     ]
 
 
-def drain(batcher: Batcher) -> list[Group]:
-    groups = []
-    while (group := batcher.take()) is not None:
-        groups.append(group)
-    return groups
+def drain(batcher: Batcher) -> list[Batch]:
+    batches = []
+    while (batch := batcher.take()) is not None:
+        batches.append(batch)
+    return batches
 
 
 REQUESTS = st.lists(
@@ -37,11 +37,11 @@ REQUESTS = st.lists(
 @settings(max_examples=150, deadline=None)
 @given(REQUESTS, st.integers(1, 32), st.integers(1, 1000), st.data())
 def test_every_sequence_once_within_the_budgets(
-    requests: list[tuple[bytes, list[int]]], most: int, tokens: int, data: st.DataObject
+    requests: list[tuple[bytes, list[int]]], maximum: int, tokens: int, data: st.DataObject
 ) -> None:
-    batcher = Batcher(most, tokens)
+    batcher = Batcher(maximum, tokens)
     put: list[Sequence] = []
-    groups: list[Group] = []
+    batches: list[Batch] = []
     for client, lengths in requests:
         owner = Owner()
         cut = data.draw(st.integers(0, len(lengths)))
@@ -49,16 +49,16 @@ def test_every_sequence_once_within_the_budgets(
             sequences = make(owner, part, start)
             put += sequences
             batcher.add(client, owner, sequences, bulk=len(lengths) > 16)
-            if data.draw(st.booleans()) and (group := batcher.take()):
-                groups.append(group)
-    assert len(batcher) == len(put) - sum(len(group.sequences) for group in groups)
-    groups += drain(batcher)
+            if data.draw(st.booleans()) and (batch := batcher.take()):
+                batches.append(batch)
+    assert len(batcher) == len(put) - sum(len(batch.sequences) for batch in batches)
+    batches += drain(batcher)
     assert len(batcher) == 0
-    out = [sequence for group in groups for sequence in group.sequences]
+    out = [sequence for batch in batches for sequence in batch.sequences]
     assert sorted(map(id, out)) == sorted(map(id, put))
-    for group in groups:
-        lengths = [sequence.length for sequence in group.sequences]
-        assert len(lengths) <= most
+    for batch in batches:
+        lengths = [sequence.length for sequence in batch.sequences]
+        assert len(lengths) <= maximum
         assert sum(lengths) <= tokens or len(lengths) == 1
         assert max(lengths) <= max(2 * min(lengths), FREE_PADDING)
 
@@ -73,9 +73,9 @@ def test_bulk_is_served_while_interactive_never_ends(clients: int, lengths: list
     for turn in range(BULK_TURN * len(lengths)):
         owner = Owner()
         batcher.add(b"%d" % (turn % clients), owner, make(owner, [10] * 8), bulk=False)
-        group = batcher.take()
-        assert group is not None
-        served += sum(sequence.owner is bulk for sequence in group.sequences)
+        batch = batcher.take()
+        assert batch is not None
+        served += sum(sequence.owner is bulk for sequence in batch.sequences)
     assert served == len(lengths)
 
 
@@ -89,9 +89,9 @@ def test_interactive_waits_for_one_batch_behind_any_bulk(crowd: int, size: int) 
     batcher.take()
     quick = Owner()
     batcher.add(b"quick", quick, make(quick, [40]), bulk=False)
-    group = batcher.take()
-    assert group is not None
-    assert any(sequence.owner is quick for sequence in group.sequences)
+    batch = batcher.take()
+    assert batch is not None
+    assert any(sequence.owner is quick for sequence in batch.sequences)
 
 
 @settings(max_examples=40, deadline=None)
@@ -106,9 +106,9 @@ def test_clients_take_turns(clients: int, requests: int, bulk: bool) -> None:
     last = Owner()
     batcher.add(b"last", last, make(last, [300]), bulk)
     for _ in range(clients):
-        group = batcher.take()
-        assert group is not None
-        if group.sequences[0].owner is last:
+        batch = batcher.take()
+        assert batch is not None
+        if batch.sequences[0].owner is last:
             return
     raise AssertionError("the last client was not served in its turn")
 
@@ -121,9 +121,9 @@ def test_bulk_batches_are_short_while_interactive_requests_come_in(short: int, l
     batcher.add(b"bulk", bulk, make(bulk, [40] * 2000), bulk=True)
 
     def pieces_of_next() -> int:
-        group = batcher.take()
-        assert group is not None
-        return sum(sequence.length for sequence in group.sequences)
+        batch = batcher.take()
+        assert batch is not None
+        return sum(sequence.length for sequence in batch.sequences)
 
     assert long - 40 < pieces_of_next() <= long
     for _ in range(3):
@@ -143,7 +143,7 @@ def test_similar_lengths_of_several_requests_share_a_batch() -> None:
     for number in range(4):
         owner = Owner()
         batcher.add(b"%d" % number, owner, make(owner, [40, 200]), bulk=False)
-    shapes = sorted(sorted(s.length for s in group.sequences) for group in drain(batcher))
+    shapes = sorted(sorted(s.length for s in batch.sequences) for batch in drain(batcher))
     assert shapes == [[40] * 4, [200] * 4]
 
 
@@ -151,11 +151,11 @@ def test_groups_again_come_first_and_as_they_were() -> None:
     batcher = Batcher(64, 8192)
     first, second = Owner(), Owner()
     batcher.add(b"a", first, make(first, [10] * 3), bulk=False)
-    group = batcher.take()
-    assert group is not None
+    batch = batcher.take()
+    assert batch is not None
     batcher.add(b"b", second, make(second, [10]), bulk=False)
-    batcher.add_again(Group(group.sequences, 1))
-    assert batcher.take() == Group(group.sequences, 1)
+    batcher.add_again(Batch(batch.sequences, 1))
+    assert batcher.take() == Batch(batch.sequences, 1)
     third = batcher.take()
     assert third is not None
     assert [s.owner for s in third.sequences] == [second]
@@ -166,11 +166,11 @@ def test_failed_requests_are_forgotten() -> None:
     failed, other = Owner(), Owner()
     batcher.add(b"a", failed, make(failed, [10] * 30), bulk=True)
     batcher.add(b"a", other, make(other, [10] * 2), bulk=True)
-    batcher.add_again(Group(make(failed, [10]), 1))
+    batcher.add_again(Batch(make(failed, [10]), 1))
     failed.done = True
     batcher.discard(failed)
-    groups = drain(batcher)
-    assert [[s.owner for s in group.sequences] for group in groups] == [[other, other]]
+    batches = drain(batcher)
+    assert [[s.owner for s in batch.sequences] for batch in batches] == [[other, other]]
     assert len(batcher) == 0
 
 
@@ -185,7 +185,7 @@ def test_paused_clients_wait_and_lose_nothing(requests: list[tuple[bytes, list[i
         batcher.add(client, sequences[0].owner, sequences, len(lengths) > 10)
     batcher.paused |= paused
     for part in (False, True):
-        taken = [sequence for group in drain(batcher) for sequence in group.sequences]
+        taken = [sequence for batch in drain(batcher) for sequence in batch.sequences]
         assert sorted(map(id, taken)) == sorted(map(id, put[part]))
         batcher.paused.clear()
     assert len(batcher) == 0

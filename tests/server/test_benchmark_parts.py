@@ -49,9 +49,9 @@ def parsed(folder: Path, *flags: str) -> tuple[BenchmarkOptions, Settings]:
     return options, resolve(options.server)
 
 
-def google_lengths(folder: Path, texts: list[str], most: int) -> list[int]:
+def google_lengths(folder: Path, texts: list[str], maximum: int) -> list[int]:
     tokenizer = google_tokenizer(folder / "vocab.txt", True)
-    return [min(len(tokenizer.tokenize(text)) + 2, most) for text in texts]
+    return [min(len(tokenizer.tokenize(text)) + 2, maximum) for text in texts]
 
 
 def test_generated_texts_have_the_lengths_that_were_drawn(folder: Path) -> None:
@@ -77,12 +77,12 @@ def test_words_of_a_file_are_counted_in_pieces(folder: Path, tmp_path: Path) -> 
 
 
 @given(
-    mean=st.floats(3, 200), sigma=st.floats(0, 1), most=st.integers(4, 512), seed=st.integers(0, 10)
+    mean=st.floats(3, 200), sigma=st.floats(0, 1), maximum=st.integers(4, 512), seed=st.integers(0, 10)
 )  # fmt: skip
-def test_lengths_lie_between_one_piece_and_the_limit(mean: float, sigma: float, most: int, seed: int) -> None:
-    lengths = text_lengths(50, mean, sigma, most, np.random.default_rng(seed))
+def test_lengths_lie_between_one_piece_and_the_limit(mean: float, sigma: float, maximum: int, seed: int) -> None:
+    lengths = text_lengths(50, mean, sigma, maximum, np.random.default_rng(seed))
     assert lengths.min() >= 3
-    assert lengths.max() <= most
+    assert lengths.max() <= maximum
 
 
 def test_lengths_are_log_normal_with_the_mean_asked_for() -> None:

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from bert_serving.server import BertServer
 from bert_serving.server.frontends.http import connections as http_connections
-from bert_serving.server.frontends.zmq import under_way as zmq_under_way
+from bert_serving.server.frontends.zmq import in_flight as zmq_under_way
 from bert_serving.server.frontends.zmq.connections import Guard
 from bert_serving.server.helper import get_args_parser
 from bert_serving.server.process.descriptors import open_descriptors

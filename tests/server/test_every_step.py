@@ -13,17 +13,13 @@ import numpy as np
 import pytest
 from bert_serving.server import BertServer
 from bert_serving.server import answering as tasks
-from bert_serving.server.batching import batch_size as pace
-from bert_serving.server.batching import batcher
+from bert_serving.server.batching import batch_size, batcher
 from bert_serving.server.frontends.http import app as http_door
 from bert_serving.server.frontends.http import reply as http_reply
 from bert_serving.server.frontends.http import request as http_request
-from bert_serving.server.frontends.zmq import frontend as zmq_door
-from bert_serving.server.frontends.zmq import outbox
+from bert_serving.server.frontends.zmq import frontend, in_flight, outbox, subscribers
 from bert_serving.server.frontends.zmq import request as zmq_request
 from bert_serving.server.frontends.zmq import sender as zmq_sender
-from bert_serving.server.frontends.zmq import subscribers as zmq_readers
-from bert_serving.server.frontends.zmq import under_way as zmq_under_way
 from bert_serving.server.helper import get_args_parser
 from bert_serving.server.monitoring import statistic
 from bert_serving.server.tasks import job as jobs
@@ -36,13 +32,13 @@ from tests.server.support import IDS, RawClient, expected, free_ports, wait_unti
 from tests.server.test_http import call
 
 ZMQ_ONLY: list[tuple[Any, str]] = [
-    (zmq_door, "parse_texts"),
-    (zmq_door, "answer_frames"),
-    (zmq_door.ZmqDoor, "_begin"),
+    (frontend, "parse_texts"),
+    (frontend, "answer_frames"),
+    (frontend.ZmqFrontend, "_begin"),
     (zmq_request.Request, "check"),
     (zmq_request.Request, "extra"),
-    (zmq_under_way.UnderWay, "start"),
-    (zmq_readers.Readers, "look_at"),
+    (in_flight.InFlight, "start"),
+    (subscribers.Subscribers, "look_at"),
     (outbox.Outbox, "put"),
     (outbox.Outbox, "full"),
     (zmq_sender.Sender, "__call__"),
@@ -64,13 +60,13 @@ SHARED: list[tuple[Any, str]] = [
     (jobs.EncodeJob, "result"),
     (batcher.Batcher, "add"),
     (batcher.Batcher, "take"),
-    (batcher._Lane, "take"),
+    (batcher._Queue, "take"),
     (dispatcher, "BatchResult"),
     (dispatcher, "_shares"),
     (dispatcher.Dispatcher, "submit"),
     (dispatcher.Dispatcher, "_set_budgets"),
     (dispatcher.Dispatcher, "end"),
-    (pace.Pace, "learn"),
+    (batch_size.BatchSize, "learn"),
     (supervisor.Worker, "run"),
     (supervisor.Worker, "_on_message"),
     (supervisor.Worker, "_on_answer"),
@@ -188,11 +184,11 @@ def test_a_request_that_goes_astray_is_found(
         original = batcher.Batcher.take
 
         def lose(self: batcher.Batcher) -> Any:
-            group = original(self)
-            if group is not None and not taken:
-                taken.append(group)
+            batch = original(self)
+            if batch is not None and not taken:
+                taken.append(batch)
                 return None
-            return group
+            return batch
 
         patch.setattr(batcher.Batcher, "take", lose)
         raw.send(["a b"], 1)

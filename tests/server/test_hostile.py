@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import zmq
 from bert_serving.server.frontends.json_texts import parse_texts
-from bert_serving.server.frontends.zmq.subscribers import Readers
-from bert_serving.server.tasks.request import MOST_TEXT_CHARACTERS, RequestError, check_texts
+from bert_serving.server.frontends.zmq.subscribers import Subscribers
+from bert_serving.server.tasks.request import MAX_TEXT_CHARACTERS, RequestError, check_texts
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -115,7 +115,7 @@ def test_subscriptions_read_behind_such_a_message_come_again(context: zmq.Contex
     port = replies.bind_to_random_port("tcp://127.0.0.1")
     listening = Listening()
     refusals: list[str] = []
-    readers = Readers(replies, port, listening, refusals.append)
+    readers = Subscribers(replies, port, listening, refusals.append)
     with peer(port) as hostile:
         hostile.sendall(frame(b"\7"))
         time.sleep(0.2)
@@ -163,7 +163,7 @@ def test_a_subscription_that_is_read_after_its_end(
         time.sleep(0.1)
         return reader
 
-    readers = Readers(replies, port, listening, lambda reason: None)
+    readers = Subscribers(replies, port, listening, lambda reason: None)
     there = [(name, listen(name)) for name in before]
     readers.drain()
     late = listen(b"late")
@@ -196,7 +196,7 @@ def test_a_descriptor_that_is_of_no_reader_by_then(context: zmq.Context[zmq.Sock
     replies.setsockopt(zmq.XPUB_MANUAL, 1)
     port = replies.bind_to_random_port("tcp://127.0.0.1")
     listening = Listening()
-    readers = Readers(replies, port, listening, lambda reason: None)
+    readers = Subscribers(replies, port, listening, lambda reason: None)
     reader = context.socket(zmq.SUB)
     reader.setsockopt(zmq.SUBSCRIBE, b"late")
     reader.connect(f"tcp://127.0.0.1:{port}")
@@ -300,7 +300,7 @@ def test_large_payloads_of_nonsense_are_refused(server: RunningServer, connect: 
         "texts[0]: must be a string, not an object": (b"[" + b"{}," * 900_000 + b"{}]", 900_001),
         "the list of tokens is empty": (b"[" + b"[]," * 900_000 + b"[]]", 900_001),
         "not a JSON list": (b" " * size, 1),
-        "characters, more than": (b'["' + b"a " * MOST_TEXT_CHARACTERS + b'"]', 1),
+        "characters, more than": (b'["' + b"a " * MAX_TEXT_CHARACTERS + b'"]', 1),
         "most 1000000 texts": (b"[" + b'"a",' * 1_500_000 + b'"a"]', 1_500_001),
     }
     for number, (message, (payload, count)) in enumerate(cases.items()):

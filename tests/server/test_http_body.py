@@ -60,7 +60,7 @@ def test_who_sends_half_a_request_keeps_nobody_waiting(start_server: StartServer
 
 
 def test_a_body_that_does_not_come_is_given_up(start_server: StartServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_body, "MOST_SECONDS", 0.2)
+    monkeypatch.setattr(http_body, "MAX_SECONDS", 0.2)
 
     async def main() -> None:
         bodies = Bodies()
@@ -74,7 +74,7 @@ def test_a_body_that_does_not_come_is_given_up(start_server: StartServer, monkey
 
 def test_one_body_and_all_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_body, "MAX_REQUEST_BYTES", 10)
-    monkeypatch.setattr(http_body, "MOST_BYTES_IN_ALL", 25)
+    monkeypatch.setattr(http_body, "MAX_BYTES_IN_ALL", 25)
 
     async def main() -> None:
         bodies = Bodies()
@@ -114,12 +114,12 @@ def test_an_answer_that_would_fill_the_memory_is_refused(
     """Before anything is computed where that can be known, else before a number is written out."""
     (port,) = free_ports(1)
     start_server("-http_port", str(port), "-max_request_texts", "9000000")
-    texts = ["a"] * ((http_reply.MOST_VALUES >> 3) + 1)
+    texts = ["a"] * ((http_reply.MAX_VALUES >> 3) + 1)
     status, answer, _ = call(port, "/encode", {"id": 1, "texts": texts})
     assert (status, answer["type"]) == (413, "too_large")
     assert "16,777,224 numbers" in answer["description"]
     assert call(port, "/status/server")[1]["workers"][0]["sequences"] == 0
-    monkeypatch.setattr(http_reply, "MOST_VALUES", 11)
+    monkeypatch.setattr(http_reply, "MAX_VALUES", 11)
     with pytest.raises(RequestError, match="12 numbers, more than 11 over HTTP"):
         http_reply.answer_json(1, EncodeResult(np.zeros((1, 4, 3), np.float32), None, []))
 
@@ -135,9 +135,9 @@ def test_answers_are_json_of_the_same_numbers(number: Any, tokens: list[list[str
 
 
 def test_callers_who_do_not_read_are_left_and_fill_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_reply, "MOST_BYTES_IN_ALL", 100)
+    monkeypatch.setattr(http_reply, "MAX_BYTES_IN_ALL", 100)
     monkeypatch.setattr(http_reply, "PART", 10)
-    monkeypatch.setattr(http_reply, "MOST_SECONDS", 0.5)
+    monkeypatch.setattr(http_reply, "MAX_SECONDS", 0.5)
     outgoing = http_reply.Outgoing()
 
     async def ask(size: int, reads: int) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from bert_serving.server.frontends import json_size
-from bert_serving.server.frontends.http.request import MOST_JSON_VALUES, parse_request
+from bert_serving.server.frontends.http.request import MAX_JSON_VALUES, parse_request
 from bert_serving.server.frontends.json_size import count_values
 from bert_serving.server.tasks.request import RequestError
 from hypothesis import given
@@ -37,7 +37,7 @@ def test_it_counts_what_stands_outside_strings(value: Any, escaped: bool, part: 
 
 @pytest.mark.parametrize("one", [b"[]", b"1", b'"a"', b"{}", b'["a"]'])
 def test_small_values_without_number_are_refused_before_they_are_made(one: bytes) -> None:
-    body = b'{"id": 1, "texts": [' + b",".join([one] * (MOST_JSON_VALUES + 1)) + b"]}"
+    body = b'{"id": 1, "texts": [' + b",".join([one] * (MAX_JSON_VALUES + 1)) + b"]}"
     tracemalloc.start()
     try:
         with pytest.raises(RequestError, match="send it in parts") as caught:

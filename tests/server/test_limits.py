@@ -59,7 +59,7 @@ def test_bytes_of_waiting_requests_are_bounded(start_server: StartServer, connec
 
 
 def test_tokens_of_a_request_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_texts, "MOST_TOKENS", 5)
+    monkeypatch.setattr(json_texts, "MAX_TOKENS", 5)
     assert parse_texts(b'[["a", "b"], ["c", "d", "e"]]', 2) == [["a", "b"], ["c", "d", "e"]]
     with pytest.raises(RequestError, match="at most 5 tokens") as caught:
         parse_texts(b'[["a", "b", "c"], ["d", "e", "f"]]', 2)

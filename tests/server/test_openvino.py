@@ -30,7 +30,7 @@ from bert_ft.engines.base import EngineOptions
 from bert_ft.engines.openvino import int8 as openvino_int8
 from bert_ft.engines.openvino import quantize as openvino_quantize
 from bert_ft.engines.openvino.cache import StoredModel
-from bert_ft.engines.openvino.calibration import MOST_TEXTS, calibration_texts
+from bert_ft.engines.openvino.calibration import MAX_TEXTS, calibration_texts
 from bert_ft.engines.openvino.core import core
 from bert_ft.engines.openvino.engine import OpenvinoEngine
 from bert_ft.engines.openvino.graph import encoder_graph
@@ -64,7 +64,7 @@ def random_batch(lengths: list[int], vocab_size: int = 68, masked: bool = False)
     mask = np.ones(total, np.float32)
     if masked:
         mask[np.cumsum(sizes) - sizes] = mask[np.cumsum(sizes) - 1] = 0
-    ids, segments = (rng.integers(0, most, total, np.int32) for most in (vocab_size, 2))
+    ids, segments = (rng.integers(0, maximum, total, np.int32) for maximum in (vocab_size, 2))
     return PackedBatch(ids, segments, positions, sizes, mask)
 
 
@@ -291,15 +291,15 @@ def test_a_signal_finds_its_handler_after_engines_came_and_went(own_dir: Path) -
 
 def test_calibration_texts_are_spread_over_the_file(tmp_path: Path) -> None:
     path = tmp_path / "texts"
-    path.write_text("\n\n".join(map(str, range(3 * MOST_TEXTS))))
-    assert calibration_texts(str(path)) == [str(3 * place) for place in range(MOST_TEXTS)]
+    path.write_text("\n\n".join(map(str, range(3 * MAX_TEXTS))))
+    assert calibration_texts(str(path)) == [str(3 * place) for place in range(MAX_TEXTS)]
     path.write_text("one\r\n \ntwo")
     assert calibration_texts(str(path)) == ["one", "two"]
 
 
 def test_the_bundled_sample_is_varied() -> None:
     texts = calibration_texts(None)
-    assert len(set(texts)) == len(texts) == MOST_TEXTS
+    assert len(set(texts)) == len(texts) == MAX_TEXTS
     assert 0.3 < sum(text.isascii() for text in texts) / len(texts) < 0.7
 
 

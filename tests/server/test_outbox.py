@@ -96,8 +96,8 @@ def test_expires_only_what_nobody_listens_to(wire: Wire, outbox: Outbox) -> None
 
 def test_bounds(wire: Wire, outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox_module, "BYTES_OF_A_REPLY", 0)
-    monkeypatch.setattr(outbox_module, "MOST_BYTES", 10)
-    monkeypatch.setattr(outbox_module, "MOST_BYTES_HELD", 25)
+    monkeypatch.setattr(outbox_module, "MAX_BYTES", 10)
+    monkeypatch.setattr(outbox_module, "MAX_BYTES_HELD", 25)
     outbox.subscribe(b"slow")
     wire.room = 0
     for _ in range(3):
@@ -118,7 +118,7 @@ def test_bounds(wire: Wire, outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_small_replies_are_counted(wire: Wire, outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox_module, "MOST_REPLIES", 3)
+    monkeypatch.setattr(outbox_module, "MAX_REPLIES", 3)
     outbox.subscribe(b"slow")
     wire.room = 0
     for number in range(4):
@@ -133,7 +133,7 @@ def test_small_replies_are_counted(wire: Wire, outbox: Outbox, monkeypatch: pyte
 
 def test_bound_of_all_readers_together(wire: Wire, outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox_module, "BYTES_OF_A_REPLY", 10)
-    monkeypatch.setattr(outbox_module, "MOST_BYTES_IN_ALL", 60)
+    monkeypatch.setattr(outbox_module, "MAX_BYTES_IN_ALL", 60)
     wire.room = 0
     for identity in (b"deaf", b"p", b"q"):
         outbox.subscribe(identity)
@@ -153,7 +153,7 @@ def test_bound_of_all_readers_together(wire: Wire, outbox: Outbox, monkeypatch: 
 
 def test_a_reader_who_does_not_read_is_paused(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox_module, "BYTES_OF_A_REPLY", 0)
-    monkeypatch.setattr(outbox_module, "MOST_BYTES", 10)
+    monkeypatch.setattr(outbox_module, "MAX_BYTES", 10)
     paused: list[tuple[bytes, bool]] = []
     outbox = Outbox(wire.send, lambda identity, wanted: paused.append((identity, wanted)), wire.clock)
     outbox.subscribe(b"a")

@@ -11,8 +11,8 @@ import numpy as np
 import zmq
 from bert_serving.client.wire import topic_of
 from bert_serving.server.answering import TaskService
-from bert_serving.server.frontends.zmq.frontend import ZmqDoor
-from bert_serving.server.frontends.zmq.sender import MOST_BYTES_ON_THE_WAY, Sender
+from bert_serving.server.frontends.zmq.frontend import ZmqFrontend
+from bert_serving.server.frontends.zmq.sender import MAX_BYTES_ON_THE_WAY, Sender
 from bert_serving.server.models.served_model import ServedModel
 from bert_serving.server.options import ServerOptions
 from bert_serving.server.process.descriptors import Spare
@@ -45,14 +45,14 @@ def test_a_paused_client_gets_no_worker_and_no_joined_rows(model_dir: Path) -> N
 
         first = ask()
         await queued()
-        group = dispatcher.batcher.take()
-        assert group is not None
+        batch = dispatcher.batcher.take()
+        assert batch is not None
         dispatcher.pause(b"slow", True)
         second = ask()
         await queued()
         assert dispatcher.batcher.take() is None
         worker: Any = Mock(seconds=0.1)
-        dispatcher.on_result(worker, group, {"encode": np.ones((4, 8), np.float32)})
+        dispatcher.on_result(worker, batch, {"encode": np.ones((4, 8), np.float32)})
         done, _ = await asyncio.wait([first], timeout=0.3)
         assert not done
         dispatcher.pause(b"slow", False)
@@ -82,7 +82,7 @@ def test_large_answers_do_not_pile_up_in_the_socket() -> None:
         while not full:
             wait_until(lambda: bool(replies.poll(0, zmq.POLLOUT)))
             sent += send([b"topic", b"%d" % sent, bytes(size)])
-        assert MOST_BYTES_ON_THE_WAY <= sent * size < 2 * MOST_BYTES_ON_THE_WAY
+        assert MAX_BYTES_ON_THE_WAY <= sent * size < 2 * MAX_BYTES_ON_THE_WAY
         for number in range(sent):
             assert reader.poll(10_000)
             assert reader.recv_multipart()[1] == b"%d" % number
@@ -97,9 +97,9 @@ def test_an_answer_to_a_connection_that_has_just_ended_is_held() -> None:
     async def main() -> None:
         service = Mock()
         port, port_out = free_ports()
-        door = ZmqDoor("127.0.0.1", port, port_out, False, service)
-        door.open()
-        door.start()
+        frontend = ZmqFrontend("127.0.0.1", port, port_out, False, service)
+        frontend.open()
+        frontend.start()
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
 
         def listen() -> zmq.Socket[bytes]:
@@ -116,16 +116,16 @@ def test_an_answer_to_a_connection_that_has_just_ended_is_held() -> None:
             raise AssertionError
 
         first = listen()
-        await until(lambda: door.status()["listening_identities"] == 1)
-        (peer,) = door._readers._readers[topic_of(b"gone")]
+        await until(lambda: frontend.status()["listening_identities"] == 1)
+        (peer,) = frontend._subscribers._subscribers[topic_of(b"gone")]
         first.close()
         wait_until(lambda: not peer.is_open)  # the loop does not run meanwhile, so that it has not been told
-        door._reply(topic_of(b"gone"), [b"for who comes back"])
-        assert door.status()["waiting_reply_bytes"] > 0
+        frontend._reply(topic_of(b"gone"), [b"for who comes back"])
+        assert frontend.status()["waiting_reply_bytes"] > 0
         second = listen()
         await until(lambda: second.poll(0))
         assert second.recv_multipart()[1] == b"for who comes back"
-        door.close()
+        frontend.close()
         context.destroy(linger=0)
 
     asyncio.run(main())

@@ -236,7 +236,7 @@ def test_a_model_that_is_replaced_while_its_workers_start(
 def test_a_reload_goes_on_when_who_asked_for_it_is_gone(
     start_server: StartServer, connect: Connect, folder: Path
 ) -> None:
-    impatient = "from bert_serving.server.frontends.zmq import under_way; under_way.GONE_SECONDS = 0.2"
+    impatient = "from bert_serving.server.frontends.zmq import in_flight; in_flight.GONE_SECONDS = 0.2"
     server = start_server("-engine_option", "load_seconds=3", folder=folder, prologue=impatient)
     write_over(folder, 3)
     asking = connect(server, b"asking")

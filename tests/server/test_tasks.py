@@ -179,8 +179,8 @@ def test_many_clients_ask_for_different_things_at_once(start_server: StartServer
     assert worker["batches"] < 96  # so requests of both kinds shared batches
 
 
-def probabilities(text: str, most: int = 64) -> np.ndarray:
-    counts = np.bincount([number % 3 for number in ids_of(text, most)], minlength=3)
+def probabilities(text: str, maximum: int = 64) -> np.ndarray:
+    counts = np.bincount([number % 3 for number in ids_of(text, maximum)], minlength=3)
     return np.exp(counts) / np.exp(counts).sum()
 
 

@@ -322,19 +322,19 @@ def test_token_level_replies(start_server: StartServer, connect: Connect) -> Non
         (["-fixed_embed_length"], 64, 64, 64),
     ]
     servers = [start_server("-pooling_strategy", "NONE", "-show_tokens", *form[0], ready=False) for form in forms]
-    for server, (flags, height, most, reported) in zip(servers, forms, strict=True):
+    for server, (flags, height, maximum, reported) in zip(servers, forms, strict=True):
         server.wait_for("all set")
         client = connect(server)
         client.send(texts)
         _, vectors, info = client.vectors()
         want = np.zeros((3, height, 8), np.float32)
         for row, text in zip(want, texts, strict=True):
-            ids = ids_of(text, most)
+            ids = ids_of(text, maximum)
             row[: len(ids)] = token_vectors(ids)
         assert vectors.dtype == (np.float16 if "-fp16" in flags else np.float32)
         np.testing.assert_allclose(vectors, want, atol=2e-3 if "-fp16" in flags else 1e-6)
         assert info["tokens"][:2] == [["[CLS]", *"abc", "[SEP]"], ["[CLS]", "d", "[SEP]"]]
-        assert len(info["tokens"][2]) == min(22, most)
+        assert len(info["tokens"][2]) == min(22, maximum)
         config = client.ask(b"SHOW_CONFIG")
         assert config["max_seq_len"] == reported
         assert config["show_tokens_to_client"] is True

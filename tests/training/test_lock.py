@@ -96,14 +96,14 @@ def test_a_place_that_cannot_be_written_is_said_before_any_training(folder: Path
 
 def test_never_two_at_a_time_though_the_file_comes_and_goes(tmp_path: Path) -> None:
     """A file that was removed between its opening and its locking is no lock."""
-    inside, most, turns = [0], [0], [0]
+    inside, maximum, turns = [0], [0], [0]
 
     def work() -> None:
         for _ in range(300):
             try:
                 with locked_output(tmp_path / "out"):
                     inside[0] += 1
-                    most[0] = max(most[0], inside[0])
+                    maximum[0] = max(maximum[0], inside[0])
                     turns[0] += 1
                     threading.Event().wait(0.0001)
                     inside[0] -= 1
@@ -115,5 +115,5 @@ def test_never_two_at_a_time_though_the_file_comes_and_goes(tmp_path: Path) -> N
         thread.start()
     for thread in threads:
         thread.join()
-    assert most == [1]
+    assert maximum == [1]
     assert turns[0] > 10

@@ -133,4 +133,4 @@ def test_no_more_scores_are_held_than_a_part(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_first_of_some_names() -> None:
     assert first_of(["a", "b"]) == "a, b"
-    assert first_of(list("abcd"), " | ", most=2) == "a | b and 2 more"
+    assert first_of(list("abcd"), " | ", maximum=2) == "a | b and 2 more"

@@ -12,11 +12,11 @@ from bert_ft.engines.base import EngineOptions
 from bert_ft.text.packing import InputFeatures, pack
 
 
-def packed_batches(texts: list[np.ndarray], most: float) -> list[Batch]:
-    """Inputs sorted by length, cut where a batch would have more than ``most`` tokens."""
+def packed_batches(texts: list[np.ndarray], maximum: float) -> list[Batch]:
+    """Inputs sorted by length, cut where a batch would have more than ``maximum`` tokens."""
     groups: list[list[int]] = [[]]
     for index in np.argsort([len(text) for text in texts], kind="stable")[::-1]:
-        if groups[-1] and sum(len(texts[one]) for one in groups[-1]) + len(texts[index]) > most:
+        if groups[-1] and sum(len(texts[one]) for one in groups[-1]) + len(texts[index]) > maximum:
             groups.append([])
         groups[-1].append(int(index))
     return [(np.array(group), pack([_features(texts[index]) for index in group])) for group in groups]

@@ -19,7 +19,7 @@ from bert_ft.files.lock import locked_output
 from bert_ft.logs import Progress
 from bert_ft.model.heads import TaggingHead
 from bert_ft.model.trainable import BertModel
-from bert_ft.shown import MOST
+from bert_ft.shown import MAX
 from bert_ft.signals import watched_bar
 from bert_ft.tasks.tagging.augment import replace_entities
 from bert_ft.tasks.tagging.examples import TaggedTexts, read_examples
@@ -233,8 +233,8 @@ def _predict(
 
 def _report(path: Path, scores: dict[str, Any]) -> str:
     rows = [*scores["per_type"].items()]
-    more = [f"  and {len(rows) - MOST} more types, in metrics.json"] if len(rows) > MOST else []
-    rows = rows[:MOST]
+    more = [f"  and {len(rows) - MAX} more types, in metrics.json"] if len(rows) > MAX else []
+    rows = rows[:MAX]
     for name in ("micro", "macro"):
         values = {key: scores[f"{name}_{key}"] for key in ("precision", "recall", "f1")}
         rows.append((f"{name} average", {**values, "support": scores["support"]}))

@@ -121,9 +121,9 @@ class Plan:
             )
         if named or self._options.test_mixed:
             return named
-        most = self._settings.directory.config.max_position_embeddings
+        maximum = self._settings.directory.config.max_position_embeddings
         defaults: dict[str, tuple[int, ...]] = dict(AXIS_DEFAULTS)
-        defaults["max_seq_len"] = tuple(length for length in defaults["max_seq_len"] if length <= most)
+        defaults["max_seq_len"] = tuple(length for length in defaults["max_seq_len"] if length <= maximum)
         if needs_pooler:
             self.notes.append("no sweep of pooling_layer: this pooling strategy reads the top layer alone")
             return defaults

@@ -122,13 +122,13 @@ def read_texts(path: str) -> list[str]:
     return texts
 
 
-def text_lengths(count: int, mean: float, sigma: float, most: int, random: np.random.Generator) -> np.ndarray:
-    """Pieces of ``count`` texts, log-normal, cut to 3 … ``most``.
+def text_lengths(count: int, mean: float, sigma: float, maximum: int, random: np.random.Generator) -> np.ndarray:
+    """Pieces of ``count`` texts, log-normal, cut to 3 … ``maximum``.
 
     The parameter of the mean is ln(mean) - sigma²/2, so that ``mean`` is the distribution's own before it is cut.
     """
     drawn = random.lognormal(np.log(mean) - sigma**2 / 2, sigma, count)
-    return np.clip(np.rint(drawn), SPECIAL_PIECES + 1, most).astype(np.int64)
+    return np.clip(np.rint(drawn), SPECIAL_PIECES + 1, maximum).astype(np.int64)
 
 
 def _usable(

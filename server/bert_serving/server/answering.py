@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 from bert_serving.server.models.served_model import ServedModel
 from bert_serving.server.tasks.job import EncodeResult, JsonResult, make_job
 from bert_serving.server.tasks.preparing import Prepared
-from bert_serving.server.tasks.request import MOST_TEXT_CHARACTERS, TaskRequest, Texts
+from bert_serving.server.tasks.request import MAX_TEXT_CHARACTERS, TaskRequest, Texts
 
 from bert_ft.hardware.processor import usable_cores
 
@@ -99,10 +99,10 @@ def _begin(load: Callable[[], Texts], prepare: Callable[[Texts], Prepared]) -> t
     return texts, end, prepare(texts[:end])
 
 
-def _slice_end(texts: Texts, start: int, most: int) -> int:
+def _slice_end(texts: Texts, start: int, maximum: int) -> int:
     characters = 0
-    for place in range(start, min(start + most, len(texts))):
+    for place in range(start, min(start + maximum, len(texts))):
         characters += len(texts[place])
-        if characters >= MOST_TEXT_CHARACTERS:
+        if characters >= MAX_TEXT_CHARACTERS:
             return place + 1
-    return min(start + most, len(texts))
+    return min(start + maximum, len(texts))

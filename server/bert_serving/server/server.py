@@ -10,16 +10,16 @@ from datetime import datetime
 from typing import Any
 
 from bert_serving.server.answering import TaskService
-from bert_serving.server.frontends.http.app import HttpDoor
+from bert_serving.server.frontends.http.app import HttpFrontend
 from bert_serving.server.frontends.http.keys import load_http_keys
 from bert_serving.server.frontends.zmq.curve import load_curve_keys
-from bert_serving.server.frontends.zmq.frontend import ZmqDoor
+from bert_serving.server.frontends.zmq.frontend import ZmqFrontend
 from bert_serving.server.models.models import Models, first
 from bert_serving.server.monitoring.logs import LoopFaults, get_logger, start_logging
 from bert_serving.server.monitoring.statistic import Statistic
 from bert_serving.server.monitoring.status import Status, for_strangers
 from bert_serving.server.options import ServerOptions
-from bert_serving.server.process.descriptors import Spare, connections_of_a_door, raise_limit
+from bert_serving.server.process.descriptors import Spare, connections_of_a_frontend, raise_limit
 from bert_serving.server.process.terminal import has_terminal
 from bert_serving.server.tasks.job import EncodeResult, JsonResult
 from bert_serving.server.tasks.request import RequestError, TaskRequest, Texts
@@ -60,12 +60,12 @@ class Server:
         self._reloads: set[asyncio.Task[dict[str, Any]]] = set()
         curve, http_keys = load_curve_keys(options), load_http_keys(options)
         self._warnings = [*self._models.current.settings.warnings, *(curve.warnings if curve else ())]
-        connections = connections_of_a_door(options.num_worker, 3 if options.http_port else 2)
-        self._door = ZmqDoor(
+        connections = connections_of_a_frontend(options.num_worker, 3 if options.http_port else 2)
+        self._frontend = ZmqFrontend(
             options.host, options.port, options.port_out, options.allow_remote_terminate, self, curve, connections
         )
         self._http = (
-            HttpDoor(
+            HttpFrontend(
                 options.host, options.http_port, options.cors, options.http_max_connect, self, http_keys, connections
             )
             if options.http_port
@@ -73,7 +73,7 @@ class Server:
         )
         if self._http:
             self._http.open()
-        self._door.open()  # last: nothing but close() ends the thread that it may start
+        self._frontend.open()  # last: nothing but close() ends the thread that it may start
 
     async def run(self, handle_signals: bool = False) -> None:
         """Serve until stopped.
@@ -97,7 +97,7 @@ class Server:
         for warning in self._warnings:
             self._logger.warning(warning)
         try:
-            self._door.start()
+            self._frontend.start()
             if self._http:
                 self._http.start()
             self._models.current.start()
@@ -108,7 +108,7 @@ class Server:
                 await self._drain()
         finally:
             await self._models.close()
-            self._door.close()
+            self._frontend.close()
             if self._http:
                 await self._http.close()
             self._tasks.close()
@@ -188,7 +188,7 @@ class Server:
         status = {
             **self.config(client, trusted),
             "statistic": self.statistic.report(),
-            "queue": {**queue, **self._models.status(), **self._door.status()},
+            "queue": {**queue, **self._models.status(), **self._frontend.status()},
         }
         return {**status, "workers": self._status.workers(self._models.current)} if trusted else status
 
@@ -205,8 +205,8 @@ class Server:
         """Wait for running requests, not longer than -drain_timeout, and not after a second signal."""
         if self._fatal:
             return
-        doors = [door for door in (self._door, self._http) if door]
-        idle = asyncio.gather(*(door.idle() for door in doors))
+        frontends = [frontend for frontend in (self._frontend, self._http) if frontend]
+        idle = asyncio.gather(*(frontend.idle() for frontend in frontends))
         now = asyncio.ensure_future(self._stop_now.wait())
         _, pending = await asyncio.wait(
             (idle, now), timeout=self._options.drain_timeout, return_when=asyncio.FIRST_COMPLETED

@@ -119,7 +119,7 @@ def resolve(options: ServerOptions) -> Settings:
         window_pieces,
         fixed_length,
         (*notes, *filter(None, [choice.reason]), *engine_notes(effective), note),
-        _open_doors(options),
+        _open_frontends(options),
     )
 
 
@@ -135,7 +135,7 @@ def is_loopback(address: str) -> bool:
     return (mapped or parsed).is_loopback
 
 
-def _open_doors(options: ServerOptions) -> tuple[str, ...]:
+def _open_frontends(options: ServerOptions) -> tuple[str, ...]:
     if is_loopback(options.host):
         return ()
     warnings = []

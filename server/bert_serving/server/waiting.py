@@ -13,18 +13,18 @@ class Waiting:
     """Counts requests, by the door they came through.
 
     Args:
-        most: from so many on new ones are refused (-max_queue).
+        maximum: from so many on new ones are refused (-max_queue).
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._by_door: Counter[str] = Counter()
+    def __init__(self, maximum: int) -> None:
+        self._most = maximum
+        self._by_frontend: Counter[str] = Counter()
 
     def __len__(self) -> int:
-        return self._by_door.total()
+        return self._by_frontend.total()
 
-    def of(self, door: str) -> int:
-        return self._by_door[door]
+    def of(self, frontend: str) -> int:
+        return self._by_frontend[frontend]
 
     def check(self) -> None:
         """
@@ -34,23 +34,23 @@ class Waiting:
         if len(self) >= self._most:
             raise RequestError("overloaded", f"{len(self)} requests wait already; ask again later")
 
-    def enter(self, door: str) -> None:
+    def enter(self, frontend: str) -> None:
         """A request waits from now on, until :meth:`leave`.
 
         Raises:
             RequestError: overloaded.
         """
         self.check()
-        self._by_door[door] += 1
+        self._by_frontend[frontend] += 1
 
-    def leave(self, door: str) -> None:
-        self._by_door[door] -= 1
+    def leave(self, frontend: str) -> None:
+        self._by_frontend[frontend] -= 1
 
     @contextlib.contextmanager
-    def one(self, door: str) -> Iterator[None]:
+    def one(self, frontend: str) -> Iterator[None]:
         """A request that waits until the end of the block; see :meth:`enter`."""
-        self.enter(door)
+        self.enter(frontend)
         try:
             yield
         finally:
-            self.leave(door)
+            self.leave(frontend)

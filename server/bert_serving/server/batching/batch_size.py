@@ -6,31 +6,31 @@ LONG_BATCH = 0.5
 """Seconds a batch may take while nobody waits for a single answer: longer ones are hardly more efficient."""
 SHORT_BATCH = 0.1
 """Seconds a bulk batch may take while interactive requests come in: they wait for the one that runs."""
-FEWEST, MOST = 64, 8192
+MIN, MAX = 64, 8192
 _WEIGHT = 0.1
 _LEAST_SECONDS = 1e-6
 
 
-class Pace:
+class BatchSize:
     """Pieces a second of one worker, measured at its warm-up and learnt from its batches.
 
     Args:
-        most: ``-max_batch_tokens``, or None to go by time alone.
+        maximum: ``-max_batch_tokens``, or None to go by time alone.
     """
 
-    def __init__(self, most: int | None) -> None:
-        self._most = most
+    def __init__(self, maximum: int | None) -> None:
+        self._maximum = maximum
         self._rate: float | None = None
 
     @property
     def long(self) -> int:
         """Pieces of a batch while only bulk waits."""
-        return self._most or self._pieces(LONG_BATCH, MOST)
+        return self._maximum or self._pieces(LONG_BATCH, MAX)
 
     @property
     def short(self) -> int:
         """Pieces of a bulk batch while interactive requests come in."""
-        return min(self.long, self._pieces(SHORT_BATCH, MOST))
+        return min(self.long, self._pieces(SHORT_BATCH, MAX))
 
     def start(self, rate: float | None) -> None:
         """Take the pieces a second of a worker's warm-up."""
@@ -42,5 +42,5 @@ class Pace:
         if self._rate is not None and pieces >= self.short // 2:
             self._rate += _WEIGHT * (pieces / max(seconds, _LEAST_SECONDS) - self._rate)
 
-    def _pieces(self, seconds: float, most: int) -> int:
-        return most if self._rate is None else max(FEWEST, min(most, int(self._rate * seconds)))
+    def _pieces(self, seconds: float, maximum: int) -> int:
+        return maximum if self._rate is None else max(MIN, min(maximum, int(self._rate * seconds)))

@@ -17,7 +17,7 @@ BULK_TURN = 4
 """While both lanes hold work, one batch in this many is bulk."""
 INTERACTIVE_MEMORY = 32
 """So many bulk batches after an interactive one are short, since the next request is likely to come."""
-MOST_RUNS = 256
+MAX_REQUESTS = 256
 """Requests looked at to fill one batch."""
 
 
@@ -47,68 +47,68 @@ class Sequence:
         return len(self.features.ids)
 
 
-class Group(NamedTuple):
+class Batch(NamedTuple):
     """Sequences that go to a worker together; ``losses`` counts the workers that died of them."""
 
     sequences: list[Sequence]
     losses: int = 0
 
 
-class _Run:
+class _Pending:
     """What is left of one request, by length."""
 
     def __init__(self, client: bytes) -> None:
         self.client = client
         self.sequences: list[Sequence] = []
 
-    def near(self, length: int, most: int) -> slice:
-        """Up to ``most`` sequences on each side of ``length`` that may share a batch with it."""
+    def near(self, length: int, maximum: int) -> slice:
+        """Up to ``maximum`` sequences on each side of ``length`` that may share a batch with it."""
         low = bisect_left(self.sequences, _shortest_mate(length), key=_length)
         middle = bisect_right(self.sequences, length, key=_length)
         high = bisect_right(self.sequences, _longest_mate(length), key=_length)
-        return slice(max(low, middle - most), min(high, middle + most))
+        return slice(max(low, middle - maximum), min(high, middle + maximum))
 
 
-class _Lane:
+class _Queue:
     """Requests by client; each batch begins with the next client's oldest request."""
 
     def __init__(self, paused: set[bytes]) -> None:
         self._paused = paused
-        self._clients: OrderedDict[bytes, deque[_Run]] = OrderedDict()
-        self._runs: dict[int, _Run] = {}
+        self._clients: OrderedDict[bytes, deque[_Pending]] = OrderedDict()
+        self._requests: dict[int, _Pending] = {}
         self.size = 0
 
     def add(self, client: bytes, owner: Owner, sequences: list[Sequence]) -> None:
-        run = self._runs.get(id(owner))
-        if run is None:
-            run = self._runs[id(owner)] = _Run(client)
-            self._clients.setdefault(client, deque()).append(run)
-        run.sequences.extend(sequences)
-        run.sequences.sort(key=_length)
+        pending = self._requests.get(id(owner))
+        if pending is None:
+            pending = self._requests[id(owner)] = _Pending(client)
+            self._clients.setdefault(client, deque()).append(pending)
+        pending.sequences.extend(sequences)
+        pending.sequences.sort(key=_length)
         self.size += len(sequences)
 
     def discard(self, owner: Owner) -> None:
-        run = self._runs.get(id(owner))
-        if run is not None:
-            self.size -= len(run.sequences)
+        pending = self._requests.get(id(owner))
+        if pending is not None:
+            self.size -= len(pending.sequences)
             self._drop(id(owner))
 
     def owners(self) -> set[int]:
-        return set(self._runs)
+        return set(self._requests)
 
     def take(self, max_sequences: int, max_tokens: int) -> list[Sequence]:
         """The next batch; empty if nothing waits."""
         client = next((one for one in self._clients if one not in self._paused), None)
         if client is None:
             return []
-        runs = self._clients[client]
-        seed = runs[0].sequences[-1]
-        visited: list[tuple[_Run, slice]] = []
+        requests = self._clients[client]
+        seed = requests[0].sequences[-1]
+        visited: list[tuple[_Pending, slice]] = []
         candidates: list[Sequence] = []
-        for run in islice(self._in_turn(), MOST_RUNS):
-            part = run.near(seed.length, max_sequences)
-            visited.append((run, part))
-            candidates += run.sequences[part]
+        for pending in islice(self._in_turn(), MAX_REQUESTS):
+            part = pending.near(seed.length, max_sequences)
+            visited.append((pending, part))
+            candidates += pending.sequences[part]
             if len(candidates) >= 2 * max_sequences:
                 break
         chosen = _nearest(seed, candidates, max_sequences, max_tokens)
@@ -117,31 +117,31 @@ class _Lane:
             self._clients.move_to_end(client)
         return chosen
 
-    def _in_turn(self) -> Iterator[_Run]:
+    def _in_turn(self) -> Iterator[_Pending]:
         """The oldest request of each client, then the second of each, and so on."""
-        rounds = zip_longest(*(runs for client, runs in self._clients.items() if client not in self._paused))
-        return (run for run in chain.from_iterable(rounds) if run is not None)
+        rounds = zip_longest(*(requests for client, requests in self._clients.items() if client not in self._paused))
+        return (pending for pending in chain.from_iterable(rounds) if pending is not None)
 
-    def _remove(self, chosen: list[Sequence], visited: list[tuple[_Run, slice]]) -> None:
+    def _remove(self, chosen: list[Sequence], visited: list[tuple[_Pending, slice]]) -> None:
         taken = set(map(id, chosen))
         owners = {id(sequence.owner) for sequence in chosen}
-        for run, part in visited:
-            run.sequences[part] = [s for s in run.sequences[part] if id(s) not in taken]
+        for pending, part in visited:
+            pending.sequences[part] = [s for s in pending.sequences[part] if id(s) not in taken]
         for owner in owners:
-            if not self._runs[owner].sequences:
+            if not self._requests[owner].sequences:
                 self._drop(owner)
         self.size -= len(chosen)
 
     def _drop(self, owner: int) -> None:
-        run = self._runs.pop(owner)
-        runs = self._clients[run.client]
-        runs.remove(run)
-        if not runs:
-            del self._clients[run.client]
+        pending = self._requests.pop(owner)
+        requests = self._clients[pending.client]
+        requests.remove(pending)
+        if not requests:
+            del self._clients[pending.client]
 
 
 class Batcher:
-    """Two lanes, interactive and bulk, and groups that are tried again.
+    """Two lanes, interactive and bulk, and batches that are tried again.
 
     A batch holds at most ``max_sequences`` texts and ``long`` pieces (a longer text is a batch of its own), and
     its longest text is at most twice as long as its shortest, so that a padded view of it is at most twice its
@@ -160,15 +160,15 @@ class Batcher:
         self.long = long
         self.short = long if short is None else short
         self.paused: set[bytes] = set()
-        self._interactive = _Lane(self.paused)
-        self._bulk = _Lane(self.paused)
-        self._again: deque[Group] = deque()
+        self._interactive = _Queue(self.paused)
+        self._bulk = _Queue(self.paused)
+        self._again: deque[Batch] = deque()
         self._since_bulk = 0
         self._since_interactive = INTERACTIVE_MEMORY
 
     def __len__(self) -> int:
         """Sequences that wait."""
-        return self._interactive.size + self._bulk.size + sum(len(group.sequences) for group in self._again)
+        return self._interactive.size + self._bulk.size + sum(len(batch.sequences) for batch in self._again)
 
     def add(self, client: bytes, owner: Owner, sequences: list[Sequence], bulk: bool) -> None:
         """Queue sequences of one request; may be called again with more of the same request."""
@@ -182,30 +182,30 @@ class Batcher:
 
     def owners(self) -> set[int]:
         """The ids of all requests of which something waits."""
-        again = {id(sequence.owner) for group in self._again for sequence in group.sequences}
+        again = {id(sequence.owner) for batch in self._again for sequence in batch.sequences}
         return again | self._interactive.owners() | self._bulk.owners()
 
-    def add_again(self, group: Group) -> None:
-        """Queue a group that a worker did not finish; it is the next batch, as it is."""
-        self._again.append(group)
+    def add_again(self, batch: Batch) -> None:
+        """Queue a batch that a worker did not finish; it is the next batch, as it is."""
+        self._again.append(batch)
 
-    def take(self) -> Group | None:
+    def take(self) -> Batch | None:
         """The next batch, or None if nothing waits."""
         while self._again:
-            group = self._again.popleft()
-            sequences = [sequence for sequence in group.sequences if not sequence.owner.done]
+            batch = self._again.popleft()
+            sequences = [sequence for sequence in batch.sequences if not sequence.owner.done]
             if sequences:
-                return Group(sequences, group.losses)
+                return Batch(sequences, batch.losses)
         bulk_first = self._since_bulk >= BULK_TURN - 1
-        lanes = (self._bulk, self._interactive) if bulk_first else (self._interactive, self._bulk)
-        for lane in lanes:
-            bulk = lane is self._bulk
+        queues = (self._bulk, self._interactive) if bulk_first else (self._interactive, self._bulk)
+        for queue in queues:
+            bulk = queue is self._bulk
             hurry = bulk and self._since_interactive < INTERACTIVE_MEMORY
-            sequences = lane.take(self._max_sequences, self.short if hurry else self.long)
+            sequences = queue.take(self._max_sequences, self.short if hurry else self.long)
             if sequences:
                 self._since_bulk = 0 if bulk else self._since_bulk + 1
                 self._since_interactive = self._since_interactive + 1 if bulk else 0
-                return Group(sequences)
+                return Batch(sequences)
         return None
 
 

@@ -12,7 +12,7 @@ from json.decoder import JSONDecodeError, scanstring  # type: ignore[attr-define
 
 from bert_serving.server.tasks.request import RequestError, Texts, check_text
 
-MOST_TOKENS = 1 << 22
+MAX_TOKENS = 1 << 22
 """Of all lists of tokens in a request together."""
 
 _BLANKS = re.compile(r"[ \t\n\r]*")
@@ -82,8 +82,8 @@ class _Reader:
         while True:
             words.append(self._string(f"{name}[{len(words)}]", self._kind()))
             self._tokens += 1
-            if self._tokens > MOST_TOKENS:
-                raise RequestError("too_large", f"a request holds at most {MOST_TOKENS} tokens; send it in parts")
+            if self._tokens > MAX_TOKENS:
+                raise RequestError("too_large", f"a request holds at most {MAX_TOKENS} tokens; send it in parts")
             if not self._goes_on():
                 break
         self._close()

@@ -89,24 +89,24 @@ class Statistic:
             self._forgotten_clients += 1
 
     def _size_group(self) -> dict[str, float | int]:
-        least, most = min(self._sizes), max(self._sizes)
+        least, maximum = min(self._sizes), max(self._sizes)
         return {
             "avg_size_per_request": self._sequences / self._data_requests,
             "min_size_per_request": least,
-            "max_size_per_request": most,
+            "max_size_per_request": maximum,
             "num_min_size_per_request": self._sizes[least],
-            "num_max_size_per_request": self._sizes[most],
+            "num_max_size_per_request": self._sizes[maximum],
         }
 
 
 def _group(name: str, values: Collection[float]) -> dict[str, float | int]:
     if not values:
         return {}
-    least, most = min(values), max(values)
+    least, maximum = min(values), max(values)
     return {
         f"avg_{name}": sum(values) / len(values),
         f"min_{name}": least,
-        f"max_{name}": most,
+        f"max_{name}": maximum,
         f"num_min_{name}": sum(value == least for value in values),
-        f"num_max_{name}": sum(value == most for value in values),
+        f"num_max_{name}": sum(value == maximum for value in values),
     }

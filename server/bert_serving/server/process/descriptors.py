@@ -7,7 +7,7 @@ import os
 import resource
 from collections.abc import Iterator
 
-MOST = 65536
+MAX = 65536
 """What the server asks the system for; the usual limit of 1024 is made for programs that use select()."""
 _OF_THE_SERVER = 64
 _OF_A_WORKER = 8
@@ -16,22 +16,22 @@ _SPARE = 16
 
 
 def raise_limit() -> None:
-    """Allow as many descriptors as the system lets this process have, up to :data:`MOST`."""
+    """Allow as many descriptors as the system lets this process have, up to :data:`MAX`."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST if hard == resource.RLIM_INFINITY else min(hard, MOST)
+    wanted = MAX if hard == resource.RLIM_INFINITY else min(hard, MAX)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def connections_of_a_door(workers: int, doors: int) -> int:
+def connections_of_a_frontend(workers: int, frontends: int) -> int:
     """How many connections each of the server's ports may have, so that all together leave some descriptors.
 
     Args:
         doors: ports that take connections.
     """
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    limit = MOST if soft == resource.RLIM_INFINITY else soft
-    return max(_LEAST_OF_A_DOOR, (limit - _OF_THE_SERVER - _OF_A_WORKER * workers) // doors)
+    limit = MAX if soft == resource.RLIM_INFINITY else soft
+    return max(_LEAST_OF_A_DOOR, (limit - _OF_THE_SERVER - _OF_A_WORKER * workers) // frontends)
 
 
 def open_descriptors() -> list[int]:

@@ -10,7 +10,7 @@ EVERY_SECONDS = 5.0
 """Pages that the next batch needs again cost it some milliseconds."""
 
 
-class HeapTrim:
+class MemoryTrim:
     """Gives back what malloc keeps between blocks in use, at most every five seconds.
 
     Batches of ever new sizes leave ever more of it. glibc gives back only the upper end of a heap by itself;

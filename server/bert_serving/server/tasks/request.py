@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 MAX_REQUEST_BYTES = 128 << 20
-MOST_TEXT_CHARACTERS = 1 << 20
+MAX_TEXT_CHARACTERS = 1 << 20
 """The tokenizer takes some 300 bytes a character."""
 
 Texts = list[str] | list[list[str]]
@@ -49,9 +49,9 @@ class TaskRequest(NamedTuple):
         return request
 
 
-def too_many_texts(most: int) -> str:
+def too_many_texts(maximum: int) -> str:
     """What a request of more texts is told."""
-    return f"a request holds at most {most} texts (-max_request_texts); send it in parts"
+    return f"a request holds at most {maximum} texts (-max_request_texts); send it in parts"
 
 
 def check_texts(texts: list[object]) -> None:
@@ -90,8 +90,8 @@ def check_text(name: str, text: object) -> None:
         raise RequestError("bad_request", f"{name}: must be a string, not {_kind(text)}")
     if not text or text.isspace():
         raise RequestError("bad_request", f"{name}: is empty or blank")
-    if len(text) > MOST_TEXT_CHARACTERS:
-        raise RequestError("too_large", f"{name}: has {len(text)} characters, more than {MOST_TEXT_CHARACTERS}")
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise RequestError("too_large", f"{name}: has {len(text)} characters, more than {MAX_TEXT_CHARACTERS}")
 
 
 def _kind(value: object) -> str:

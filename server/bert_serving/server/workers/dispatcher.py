@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-from bert_serving.server.batching.batch_size import Pace
-from bert_serving.server.batching.batcher import Batcher, Group, Sequence
+from bert_serving.server.batching.batch_size import BatchSize
+from bert_serving.server.batching.batcher import Batch, Batcher, Sequence
 from bert_serving.server.monitoring.logs import get_logger
 from bert_serving.server.process.descriptors import Spare
 from bert_serving.server.settings import Settings
@@ -47,8 +47,8 @@ class Dispatcher:
         on_fatal: Callable[[str], None],
     ) -> None:
         options = settings.options
-        self._pace = Pace(options.max_batch_tokens)
-        self.batcher = Batcher(options.max_batch_size, self._pace.long, self._pace.short)
+        self._batch_size = BatchSize(options.max_batch_tokens)
+        self.batcher = Batcher(options.max_batch_size, self._batch_size.long, self._batch_size.short)
         self.supervisor = Supervisor(settings, files, self, spare)
         self._jobs: dict[int, Job] = {}
         self._suspects: set[int] = set()
@@ -62,7 +62,7 @@ class Dispatcher:
         self._jobs[id(job)] = job
         job.outstanding += len(sequences)
         self.batcher.add(client, job, sequences, bulk)
-        self._give()
+        self._dispatch()
 
     def end(self, job: Job) -> None:
         """The request is answered, or its caller waits no longer."""
@@ -80,7 +80,7 @@ class Dispatcher:
         else:
             self.batcher.paused.discard(client)
             self._pauses.pop(client).set()
-            self._give()
+            self._dispatch()
 
     async def room(self, client: bytes) -> None:
         """Wait while a client is paused."""
@@ -89,52 +89,52 @@ class Dispatcher:
 
     def on_ready(self, worker: Worker) -> None:
         with self._ends(None):
-            self._pace.start(worker.info.get("tokens_per_second"))
+            self._batch_size.start(worker.info.get("tokens_per_second"))
             self._set_budgets()
             self._on_ready(worker)
-        self._give()
+        self._dispatch()
 
-    def on_result(self, worker: Worker, group: Group, arrays: dict[str, np.ndarray]) -> None:
-        with self._ends(group.sequences):
-            self._pace.learn(sum(sequence.length for sequence in group.sequences), worker.seconds)
+    def on_result(self, worker: Worker, batch: Batch, arrays: dict[str, np.ndarray]) -> None:
+        with self._ends(batch.sequences):
+            self._batch_size.learn(sum(sequence.length for sequence in batch.sequences), worker.seconds)
             self._set_budgets()
-            self._give()
+            self._dispatch()
             try:
-                result = BatchResult([sequence.length for sequence in group.sequences], arrays, self._token_level)
+                result = BatchResult([sequence.length for sequence in batch.sequences], arrays, self._token_level)
             except ValueError as error:
-                self.on_error(worker, group, str(error))
+                self.on_error(worker, batch, str(error))
                 return
-            for share in _shares(group):
+            for share in _shares(batch):
                 with self._ends(share.sequences):
                     share.job.put([sequence.index for sequence in share.sequences], result, share.places)
 
-    def on_error(self, worker: Worker, group: Group, message: str) -> None:
+    def on_error(self, worker: Worker, batch: Batch, message: str) -> None:
         """The engine raised; the worker lives on."""
-        with self._ends(group.sequences):
-            self._split_or_fail(group, message, LOSSES_OF_ONE_TEXT)
+        with self._ends(batch.sequences):
+            self._split_or_fail(batch, message, LOSSES_OF_ONE_TEXT)
 
-    def on_lost(self, worker: Worker, group: Group, reason: str) -> None:
+    def on_lost(self, worker: Worker, batch: Batch, reason: str) -> None:
         """The worker died of the batch, or by chance while it had it."""
-        with self._ends(group.sequences):
-            self._split_or_fail(group, f"the worker died ({reason})", group.losses + 1)
+        with self._ends(batch.sequences):
+            self._split_or_fail(batch, f"the worker died ({reason})", batch.losses + 1)
 
     def on_fatal(self, message: str) -> None:
         self._on_fatal(message)
 
-    def _split_or_fail(self, group: Group, message: str, losses: int) -> None:
-        sequences = group.sequences
+    def _split_or_fail(self, batch: Batch, message: str, losses: int) -> None:
+        sequences = batch.sequences
         if len(sequences) > 1:
             size = -(-len(sequences) // PARTS)
             for start in range(0, len(sequences), size):
-                self.batcher.add_again(Group(sequences[start : start + size], 1))
+                self.batcher.add_again(Batch(sequences[start : start + size], 1))
         elif losses < LOSSES_OF_ONE_TEXT:
-            self.batcher.add_again(Group(sequences, losses))
+            self.batcher.add_again(Batch(sequences, losses))
         else:
             self._logger.error("a text of %d pieces cannot be encoded: %s", sequences[0].length, message)
             job = _job(sequences[0])
             text = f"texts[{job.text_of(sequences[0].index)}] cannot be encoded: {message}"
             self.give_up(job, RequestError("engine_failed", text))
-        self._give()
+        self._dispatch()
 
     def give_up(self, job: Job, error: RequestError | None = None) -> None:
         """Forget what is left of a request; with ``error``, that is what its waiter gets."""
@@ -154,10 +154,10 @@ class Dispatcher:
         There is no such request unless this class or the batcher has a fault. One is given a second look, since a batch
         may be between two hands.
         """
-        self._give()
+        self._dispatch()
         known = self.batcher.owners()
         for worker in self.supervisor.workers:
-            known |= {id(sequence.owner) for sequence in (worker.group.sequences if worker.group else ())}
+            known |= {id(sequence.owner) for sequence in (worker.batch.sequences if worker.batch else ())}
         astray = {name for name, job in self._jobs.items() if job.outstanding and not job.done and name not in known}
         for name in astray & self._suspects:
             self._logger.error("a request went astray in the server")
@@ -174,17 +174,17 @@ class Dispatcher:
         }
 
     def _set_budgets(self) -> None:
-        self.batcher.long, self.batcher.short = self._pace.long, self._pace.short
+        self.batcher.long, self.batcher.short = self._batch_size.long, self._batch_size.short
 
-    def _give(self) -> None:
+    def _dispatch(self) -> None:
         while (worker := self.supervisor.idle()) is not None:
-            group = None
+            batch = None
             with self._ends(None):
-                group = self.batcher.take()
-            if group is None:
+                batch = self.batcher.take()
+            if batch is None:
                 return
-            with self._ends(group.sequences):
-                worker.run(group)
+            with self._ends(batch.sequences):
+                worker.run(batch)
 
     @contextlib.contextmanager
     def _ends(self, sequences: list[Sequence] | None) -> Iterator[None]:
@@ -212,9 +212,9 @@ class _Share(NamedTuple):
     places: list[int]
 
 
-def _shares(group: Group) -> list[_Share]:
+def _shares(batch: Batch) -> list[_Share]:
     shares: dict[int, _Share] = {}
-    for place, sequence in enumerate(group.sequences):
+    for place, sequence in enumerate(batch.sequences):
         share = shares.setdefault(id(sequence.owner), _Share(_job(sequence), [], []))
         share.sequences.append(sequence)
         share.places.append(place)

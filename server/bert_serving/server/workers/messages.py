@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from bert_serving.server.batching.batcher import Group
+from bert_serving.server.batching.batcher import Batch
 
 from bert_ft.text.packing import PackedBatch, pack
 
@@ -19,18 +19,18 @@ def entity_types(labels: Sequence[str]) -> list[str]:
     return [label[2:] for label in labels if label.startswith("B-")]
 
 
-def batch_message(group: Group, mask_special: bool) -> tuple[dict[str, Any], list[np.ndarray]]:
+def batch_message(batch: Batch, mask_special: bool) -> tuple[dict[str, Any], list[np.ndarray]]:
     """Header and arrays for a worker: the packed batch, then the rows of first pieces [K] and their counts [B].
 
-    The header's ``outputs`` are those that some sequence of the group wants.
+    The header's ``outputs`` are those that some sequence of the batch wants.
     """
-    batch = pack([sequence.features for sequence in group.sequences], mask_special)
-    starts = (np.cumsum(batch.lengths) - batch.lengths).tolist()
-    placed = list(zip(starts, group.sequences, strict=True))
+    packed = pack([sequence.features for sequence in batch.sequences], mask_special)
+    starts = (np.cumsum(packed.lengths) - packed.lengths).tolist()
+    placed = list(zip(starts, batch.sequences, strict=True))
     firsts = np.array([start + piece for start, one in placed for piece in one.first_pieces], np.int32)
-    counts = np.array([len(sequence.first_pieces) for sequence in group.sequences], np.int32)
-    outputs = sorted({sequence.output for sequence in group.sequences})
-    return {"outputs": outputs}, [*batch, firsts, counts]
+    counts = np.array([len(sequence.first_pieces) for sequence in batch.sequences], np.int32)
+    outputs = sorted({sequence.output for sequence in batch.sequences})
+    return {"outputs": outputs}, [*packed, firsts, counts]
 
 
 def read_batch_message(

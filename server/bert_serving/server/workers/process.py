@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from bert_serving.server.batching.batcher import Group
+from bert_serving.server.batching.batcher import Batch
 from bert_serving.server.monitoring.logs import get_logger
 from bert_serving.server.settings import Settings
 from bert_serving.server.workers.channel import Channel
@@ -58,7 +58,7 @@ class WorkerProcess:
         self._channel = Channel(ours)
         self._hello = hello
         self._mask_special = mask_special
-        self._batches: queue.SimpleQueue[Group | None] = queue.SimpleQueue()
+        self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
 
     def watch(
         self, on_message: Callable[[dict[str, Any], list[np.ndarray]], None], on_exit: Callable[[int], None]
@@ -66,14 +66,14 @@ class WorkerProcess:
         for target in (self._send, lambda: self._receive(on_message), lambda: on_exit(self.process.wait())):
             threading.Thread(target=target, daemon=True).start()
 
-    def run(self, group: Group) -> None:
+    def run(self, batch: Batch) -> None:
         """Send a batch; only to an idle worker, whose socket takes a small one at once."""
-        if sum(sequence.length for sequence in group.sequences) <= SMALL_BATCH_PIECES:
-            message = batch_message(group, self._mask_special)
+        if sum(sequence.length for sequence in batch.sequences) <= SMALL_BATCH_PIECES:
+            message = batch_message(batch, self._mask_special)
             with self._faults():
                 self._channel.send(*message)
         else:
-            self._batches.put(group)
+            self._batches.put(batch)
 
     def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -89,8 +89,8 @@ class WorkerProcess:
     def _send(self) -> None:
         with self._faults():
             self._channel.send(self._hello)
-            while (group := self._batches.get()) is not None:
-                self._channel.send(*batch_message(group, self._mask_special))
+            while (batch := self._batches.get()) is not None:
+                self._channel.send(*batch_message(batch, self._mask_special))
 
     def _receive(self, on_message: Callable[[dict[str, Any], list[np.ndarray]], None]) -> None:
         with self._faults():

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
-from bert_serving.server.batching.batcher import Group
+from bert_serving.server.batching.batcher import Batch
 from bert_serving.server.monitoring.logs import get_logger
 from bert_serving.server.process.descriptors import Spare
 from bert_serving.server.settings import Settings
@@ -31,11 +31,11 @@ class WorkerListener(Protocol):
 
     def on_ready(self, worker: Worker) -> None: ...
 
-    def on_result(self, worker: Worker, group: Group, arrays: dict[str, np.ndarray]) -> None: ...
+    def on_result(self, worker: Worker, batch: Batch, arrays: dict[str, np.ndarray]) -> None: ...
 
-    def on_error(self, worker: Worker, group: Group, message: str) -> None: ...
+    def on_error(self, worker: Worker, batch: Batch, message: str) -> None: ...
 
-    def on_lost(self, worker: Worker, group: Group, reason: str) -> None: ...
+    def on_lost(self, worker: Worker, batch: Batch, reason: str) -> None: ...
 
     def on_fatal(self, message: str) -> None: ...
 
@@ -46,7 +46,7 @@ class Worker:
     Attributes:
         state: "starting", "idle", "busy", "pausing" (before the next start), "refused" (another model lies where the
             one served was) or "stopped".
-        group: the batch it has.
+        batch: the batch it has.
         restarts: processes after the first.
         seconds: how long the last batch took.
     """
@@ -59,7 +59,7 @@ class Worker:
         self.sequences = 0
         self.seconds = 0.0
         self.info: dict[str, Any] = {}
-        self.group: Group | None = None
+        self.batch: Batch | None = None
         self._began = 0.0
         self._settings = supervisor.settings
         self._device = device
@@ -109,12 +109,12 @@ class Worker:
             lambda code: _call(loop, self._safely, self._on_exit, life, code),
         )
 
-    def run(self, group: Group) -> None:
+    def run(self, batch: Batch) -> None:
         """Give an idle worker a batch."""
         assert self._life is not None
         self._began = time.monotonic()
-        self._life.run(group)
-        self.group, self.state = group, "busy"
+        self._life.run(batch)
+        self.batch, self.state = batch, "busy"
         self._set_timer(self._settings.options.worker_timeout, self._on_timeout)
 
     def stop(self) -> None:
@@ -150,17 +150,17 @@ class Worker:
             self._on_answer(event, header, arrays)
 
     def _on_answer(self, event: str, header: dict[str, Any], arrays: list[np.ndarray]) -> None:
-        group = self.group
-        assert group is not None
+        batch = self.batch
+        assert batch is not None
         self.seconds = time.monotonic() - self._began
         self.batches += 1
-        self.sequences += len(group.sequences)
+        self.sequences += len(batch.sequences)
         results = {} if event == "error" else dict(zip(header["names"], arrays, strict=True))
-        self.group, self.state = None, "idle"
+        self.batch, self.state = None, "idle"
         if event == "error":
-            self._listener.on_error(self, group, header["message"])
+            self._listener.on_error(self, batch, header["message"])
         else:
-            self._listener.on_result(self, group, results)
+            self._listener.on_result(self, batch, results)
 
     def _on_exit(self, life: WorkerProcess, code: int) -> None:
         if life is not self._life or self.state == "stopped":
@@ -178,12 +178,12 @@ class Worker:
         if life is not None:
             life.kill()
             life.hang_up()
-        group, self.group, before = self.group, None, self.state
+        batch, self.batch, before = self.batch, None, self.state
         if before != "starting":
             self._failures = -1
         self._start_again(reason)
-        if group is not None:
-            self._listener.on_lost(self, group, reason)
+        if batch is not None:
+            self._listener.on_lost(self, batch, reason)
 
     def _start_again(self, reason: str) -> None:
         """Start another process, later and later while none becomes ready."""

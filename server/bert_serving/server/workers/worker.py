@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from bert_serving.server.monitoring.logs import get_logger, start_logging
-from bert_serving.server.process.free_memory import HeapTrim
+from bert_serving.server.process.free_memory import MemoryTrim
 from bert_serving.server.tasks.readers import HeadReader, head_reader
 from bert_serving.server.workers.channel import Channel
 from bert_serving.server.workers.messages import read_batch_message
@@ -79,7 +79,7 @@ def _serve(channel: Channel, header: dict[str, Any]) -> None:
     gc.freeze()
     logger.info("ready and listening!")
     channel.send({"event": "ready", "info": {**engine.info(), "tokens_per_second": rate}})
-    trim = HeapTrim()
+    trim = MemoryTrim()
     while True:
         message = channel.receive()
         _answer(channel, engine, read_head, *read_batch_message(*message), header["worker"])

@@ -46,7 +46,7 @@ STATUS_OF_CODE = {
     "engine_failed": 500,
     "internal": 500,
 }
-DOOR = "http"
+FRONTEND = "http"
 _CLOSE_SECONDS = 5.0
 _BACKLOG = 2048
 _PEERS_FAULTS = "uvicorn.error"
@@ -56,7 +56,7 @@ T = TypeVar("T")
 Answer = Callable[["Request"], Awaitable[Any]]
 
 
-class HttpDoor:
+class HttpFrontend:
     """Routes: POST /encode, /tag, /classify; GET /status/server, /status/client, /health.
 
     Args:
@@ -159,7 +159,7 @@ class HttpDoor:
 
     async def idle(self) -> None:
         """Wait until every request has its answer."""
-        while self._service.waiting.of(DOOR):
+        while self._service.waiting.of(FRONTEND):
             await asyncio.sleep(0.02)
 
     async def close(self) -> None:
@@ -243,7 +243,7 @@ class HttpDoor:
         check_headers(request)
         async with self._bodies.receive(request) as body:  # before the turn: who sends slowly keeps nobody waiting
             self._check_room()
-            with self._service.waiting.one(DOOR):
+            with self._service.waiting.one(FRONTEND):
                 return await while_connected(request, self._work(task, request, body))
 
     def _check_room(self) -> None:
@@ -284,7 +284,7 @@ class HttpDoor:
         return json_response(200, {**self._service.status(client, self._trusts(request)), "status": 200})
 
     async def _client_status(self, request: Request) -> Response:
-        pending = self._service.waiting.of(DOOR)
+        pending = self._service.waiting.of(FRONTEND)
         address = {"http_port": self._port, "num_pending_request": pending, "server_ip": self._host}
         return json_response(200, {**address, "status": 200})
 

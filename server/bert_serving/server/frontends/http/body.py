@@ -12,8 +12,8 @@ from bert_serving.server.tasks.request import MAX_REQUEST_BYTES, RequestError
 if TYPE_CHECKING:
     from fastapi import Request
 
-MOST_SECONDS = 60.0
-MOST_BYTES_IN_ALL = 1 << 30
+MAX_SECONDS = 60.0
+MAX_BYTES_IN_ALL = 1 << 30
 """Of all requests together that come in, or wait, or are worked on."""
 
 
@@ -55,9 +55,9 @@ class Bodies:
         task = asyncio.ensure_future(filling)
         self._coming.add(task)
         try:
-            await asyncio.wait_for(task, MOST_SECONDS)
+            await asyncio.wait_for(task, MAX_SECONDS)
         except asyncio.TimeoutError:
-            message = f"the body of the request did not come within {MOST_SECONDS:g} s"
+            message = f"the body of the request did not come within {MAX_SECONDS:g} s"
             raise BodyError("bad_request", message) from None
         except asyncio.CancelledError:
             if not self._closed:
@@ -75,5 +75,5 @@ class Bodies:
             if size > MAX_REQUEST_BYTES:
                 limit = f"{MAX_REQUEST_BYTES >> 20} MB"
                 raise BodyError("too_large", f"a request holds at most {limit}; send it in parts")
-            if self._bytes > MOST_BYTES_IN_ALL:
+            if self._bytes > MAX_BYTES_IN_ALL:
                 raise BodyError("overloaded", "too many large requests wait already; ask again later")

@@ -19,13 +19,13 @@ HALF_CLOSED_SECONDS = 2.0
 MALFORMED = "this is no HTTP/1.1 request; send one such as POST /encode with a JSON body"
 
 
-def guarded(base: type[Any], most: int) -> type[Any]:
+def guarded(base: type[Any], maximum: int) -> type[Any]:
     """A protocol for uvicorn.
 
     Args:
         base: uvicorn's own.
-        most: connections. One more, and the oldest that has no request under way is closed for it; if all have one, the
-            new connection is.
+        maximum: connections. One more, and the oldest that has no request under way is closed for it; if all have
+            one, the new connection is.
     """
 
     class Guarded(base):
@@ -36,11 +36,10 @@ def guarded(base: type[Any], most: int) -> type[Any]:
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
-            open_ = (
-                sum(not one.transport.is_closing() for one in self.connections) if len(self.connections) > most else 0
-            )
-            if open_ > most and not self._make_room():
-                self._refuse(503, "overloaded", f"the server has {most} connections already; ask again later")
+            is_full = len(self.connections) > maximum
+            open_ = sum(not one.transport.is_closing() for one in self.connections) if is_full else 0
+            if open_ > maximum and not self._make_room():
+                self._refuse(503, "overloaded", f"the server has {maximum} connections already; ask again later")
                 return
             self._expect_header()
 

@@ -13,12 +13,12 @@ from bert_serving.server.tasks.request import RequestError
 if TYPE_CHECKING:
     from fastapi import Request, Response
 
-MOST_VALUES = 1 << 24
+MAX_VALUES = 1 << 24
 """Numbers of one answer: written out, and twice, one takes some 40 bytes."""
-MOST_BYTES_IN_ALL = 2 << 30
+MAX_BYTES_IN_ALL = 2 << 30
 """Of all answers that are on their way."""
 PART = 1 << 20
-MOST_SECONDS = 60.0
+MAX_SECONDS = 60.0
 """For a part to be read."""
 
 
@@ -41,7 +41,7 @@ class Reply:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         size = len(self._content)
-        if self._outgoing.bytes + size > MOST_BYTES_IN_ALL:
+        if self._outgoing.bytes + size > MAX_BYTES_IN_ALL:
             message = "too many answers wait to be read by their callers; ask again later"
             await fault_response(message, 503, "overloaded")(scope, receive, send)
             return
@@ -59,7 +59,7 @@ class Reply:
         view = memoryview(self._content)
         for start in range(0, size, PART):
             part = {"type": "http.response.body", "body": bytes(view[start : start + PART])}
-            await asyncio.wait_for(send(part | {"more_body": start + PART < size}), MOST_SECONDS)
+            await asyncio.wait_for(send(part | {"more_body": start + PART < size}), MAX_SECONDS)
 
 
 def check_values(count: int) -> None:
@@ -67,10 +67,10 @@ def check_values(count: int) -> None:
     Raises:
         RequestError: too_large.
     """
-    if count > MOST_VALUES:
+    if count > MAX_VALUES:
         raise RequestError(
             "too_large",
-            f"the answer would have {count:,} numbers, more than {MOST_VALUES:,} over HTTP; send fewer texts in one "
+            f"the answer would have {count:,} numbers, more than {MAX_VALUES:,} over HTTP; send fewer texts in one "
             "request, or use the ZeroMQ ports",
         )
 

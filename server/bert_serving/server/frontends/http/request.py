@@ -12,7 +12,7 @@ from bert_serving.server.tasks.request import RequestError, check_texts
 if TYPE_CHECKING:
     from fastapi import Request
 
-MOST_JSON_VALUES = 5_000_000
+MAX_JSON_VALUES = 5_000_000
 """A value of two bytes takes sixty in memory."""
 _GZIP = b"\x1f\x8b"
 
@@ -35,8 +35,8 @@ def parse_request(body: bytes) -> dict[str, Any]:
     Raises:
         RequestError: bad_request or too_large, with what is wrong and where.
     """
-    if count_values(body) > MOST_JSON_VALUES:
-        raise RequestError("too_large", f"a request holds at most {MOST_JSON_VALUES} JSON values; send it in parts")
+    if count_values(body) > MAX_JSON_VALUES:
+        raise RequestError("too_large", f"a request holds at most {MAX_JSON_VALUES} JSON values; send it in parts")
     text = _text(body)
     try:
         wanted = json.loads(text, parse_constant=_refuse_constant)

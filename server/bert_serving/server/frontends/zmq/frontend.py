@@ -24,13 +24,13 @@ from bert_serving.server.frontends.json_texts import parse_texts
 from bert_serving.server.frontends.service import Service
 from bert_serving.server.frontends.zmq.connections import Guard
 from bert_serving.server.frontends.zmq.curve import CurveKeys
+from bert_serving.server.frontends.zmq.in_flight import InFlight, Work
 from bert_serving.server.frontends.zmq.outbox import Frames, Outbox
 from bert_serving.server.frontends.zmq.reply import answer_frames
 from bert_serving.server.frontends.zmq.request import Request, UnanswerableError
 from bert_serving.server.frontends.zmq.sender import Sender
 from bert_serving.server.frontends.zmq.sockets import bind, descriptor
-from bert_serving.server.frontends.zmq.subscribers import Readers
-from bert_serving.server.frontends.zmq.under_way import UnderWay, Work
+from bert_serving.server.frontends.zmq.subscribers import Subscribers
 from bert_serving.server.monitoring.logs import Throttle, get_logger
 from bert_serving.server.process.periodic import Periodic
 from bert_serving.server.settings import is_loopback
@@ -49,7 +49,7 @@ LAST_MOMENT_SECONDS = 0.3
 """After an answer: its client may have the next request on the way."""
 
 
-class ZmqDoor:
+class ZmqFrontend:
     """Legacy protocol and its additions. Nothing that a peer sends raises out of it."""
 
     def __init__(
@@ -72,10 +72,12 @@ class ZmqDoor:
         self._replies = self._context.socket(zmq.XPUB)
         self._sender = Sender(self._replies, self._try_again)
         self._outbox = Outbox(self._sender, service.pause)
-        self._readers = Readers(self._replies, port_out, self._outbox, self._warn, keys is not None, max_connections)
+        self._subscribers = Subscribers(
+            self._replies, port_out, self._outbox, self._warn, keys is not None, max_connections
+        )
         self._guard = Guard(port, 3 * MAX_REQUEST_BYTES, max_connections)
         self._more_waits = False
-        self._under_way = UnderWay(service.waiting, self._deliver)
+        self._in_flight = InFlight(service.waiting, self._deliver)
         self._last_answer = float("-inf")
         self._retry_timer: asyncio.TimerHandle | None = None
         self._expiry = Periodic(EXPIRE_SECONDS, self._expire)
@@ -113,14 +115,14 @@ class ZmqDoor:
     def start(self) -> None:
         """Take requests and subscriptions from now on."""
         loop = asyncio.get_running_loop()
-        loop.add_reader(descriptor(self._replies), self._readers.drain)
+        loop.add_reader(descriptor(self._replies), self._subscribers.drain)
         loop.add_reader(descriptor(self._requests), self._drain_requests)
         self._drain_requests()
         self._expiry.start()
 
     async def idle(self) -> None:
         """Wait until every request has its answer on the way."""
-        while self._under_way or self._outbox.blocked:
+        while self._in_flight or self._outbox.blocked:
             await asyncio.sleep(0.02)
 
     def close(self) -> None:
@@ -128,13 +130,13 @@ class ZmqDoor:
         loop = asyncio.get_running_loop()
         self._drain_requests()
         refusal = self._refusal()
-        for address, number in self._under_way.keys:
+        for address, number in self._in_flight.keys:
             self._refuse(address, b"%d" % number, refusal)
         end = self._last_answer + LAST_MOMENT_SECONDS
         while (left := end - time.monotonic()) > 0:
             if self._requests.poll(math.ceil(1000 * left)):
                 self._drain_requests()
-        self._under_way.cancel()
+        self._in_flight.cancel()
         self._expiry.close()
         if self._retry_timer is not None:
             self._retry_timer.cancel()
@@ -149,7 +151,7 @@ class ZmqDoor:
 
     def status(self) -> dict[str, int]:
         return {
-            "waiting_bytes": self._under_way.bytes,
+            "waiting_bytes": self._in_flight.bytes,
             "waiting_reply_bytes": self._outbox.size,
             "listening_identities": self._outbox.readers,
             "dropped_replies": self._outbox.dropped,
@@ -161,7 +163,7 @@ class ZmqDoor:
     def _drain_requests(self) -> None:
         if self._requests.closed:
             return
-        self._readers.drain()  # who asks has mostly subscribed by then
+        self._subscribers.drain()  # who asks has mostly subscribed by then
         for _ in range(MESSAGES_A_TURN):
             try:
                 frames = self._requests.recv_multipart(zmq.NOBLOCK, copy=False)
@@ -247,7 +249,7 @@ class ZmqDoor:
         asked = extra.get("request")
         if not isinstance(asked, int) or isinstance(asked, bool):
             raise RequestError("bad_request", 'SHOW_STATE needs a fifth frame such as {"request": 3}')
-        state = "waiting" if (request.address, asked) in self._under_way else "unknown"
+        state = "waiting" if (request.address, asked) in self._in_flight else "unknown"
         self._answer(request, {"request": asked, "state": state})
 
     def _begin(self, request: Request) -> None:
@@ -260,7 +262,7 @@ class ZmqDoor:
         self._start(request, partial(self._work, request, task))
 
     def _start(self, request: Request, work: Callable[[], Work]) -> None:
-        self._under_way.start(request, work, self._outbox.is_heard(request.address))
+        self._in_flight.start(request, work, self._outbox.has_subscriber(request.address))
 
     async def _work(self, request: Request, task: TaskRequest) -> Frames:
         load = partial(parse_texts, request.payload, request.announced)
@@ -298,10 +300,10 @@ class ZmqDoor:
     def _reply(self, address: bytes, frames: Frames) -> None:
         if self._replies.closed:
             return
-        self._readers.look_at(address)
+        self._subscribers.look_at(address)
         self._outbox.put(address, [address, *frames])
         # A send takes the signal of the socket's descriptor with it, so look for subscriptions again.
-        asyncio.get_running_loop().call_soon(self._readers.drain)
+        asyncio.get_running_loop().call_soon(self._subscribers.drain)
 
     def _try_again(self) -> None:
         if self._retry_timer is None:
@@ -310,14 +312,14 @@ class ZmqDoor:
     def _retry(self) -> None:
         self._retry_timer = None
         self._outbox.flush()
-        self._readers.drain()
+        self._subscribers.drain()
 
     def _expire(self) -> None:
         self._drain_requests()
-        if cut := self._guard.check() + self._readers.check_peers():
+        if cut := self._guard.check() + self._subscribers.check_peers():
             self._warn(f"{cut} peers were cut off: they sent much without the end of a message, or were too many")
-        self._readers.sweep()
-        if dropped := self._under_way.drop_unheard(self._outbox.is_heard):
+        self._subscribers.sweep()
+        if dropped := self._in_flight.drop_without_subscriber(self._outbox.has_subscriber):
             self._warn(f"{dropped} requests are given up: their clients are gone")
         self._sender.sweep()
         self._outbox.expire()

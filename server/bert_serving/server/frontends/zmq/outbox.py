@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 HOLD_SECONDS = 60.0
 """How long a reply waits for a reader that does not listen."""
-MOST_BYTES = 256 << 20
-MOST_REPLIES = 100_000
-MOST_BYTES_HELD = 1 << 30
+MAX_BYTES = 256 << 20
+MAX_REPLIES = 100_000
+MAX_BYTES_HELD = 1 << 30
 """For all readers together that do not listen."""
-MOST_BYTES_IN_ALL = 2 << 30
+MAX_BYTES_IN_ALL = 2 << 30
 """For all readers together. Beyond it the oldest goes, though its reader listens: it does not read."""
 BYTES_OF_A_REPLY = 512
 """What a waiting reply takes beside its frames."""
@@ -43,7 +43,7 @@ class _Backlog:
 
     @property
     def full(self) -> bool:
-        return self.size > MOST_BYTES or len(self.entries) > MOST_REPLIES
+        return self.size > MAX_BYTES or len(self.entries) > MAX_REPLIES
 
 
 class Outbox:
@@ -106,12 +106,12 @@ class Outbox:
             self._check_pace(identity)
         else:
             self._held += size
-            while self._held > MOST_BYTES_HELD or (backlog.full and len(backlog.entries) > 1):
+            while self._held > MAX_BYTES_HELD or (backlog.full and len(backlog.entries) > 1):
                 self._drop_oldest(identity if backlog.full else self._oldest_held())
-        while self._in_all > MOST_BYTES_IN_ALL:
+        while self._in_all > MAX_BYTES_IN_ALL:
             self._drop_oldest(next(iter(self._backlogs)))
 
-    def is_heard(self, identity: bytes) -> bool:
+    def has_subscriber(self, identity: bytes) -> bool:
         """Whether a reader of this identity is there."""
         return identity in self._readers
 
@@ -171,9 +171,9 @@ class Outbox:
         """Pause at the bound, go on at half of it."""
         if identity in self._paused:
             backlog = self._backlogs[identity] if identity in self._slow else None
-            wanted = backlog is not None and 2 * backlog.size > MOST_BYTES
+            wanted = backlog is not None and 2 * backlog.size > MAX_BYTES
         else:
-            wanted = identity in self._slow and self._backlogs[identity].size > MOST_BYTES
+            wanted = identity in self._slow and self._backlogs[identity].size > MAX_BYTES
         if wanted != (identity in self._paused):
             (self._paused.add if wanted else self._paused.discard)(identity)
             self._pause(identity, wanted)

@@ -11,8 +11,8 @@ import zmq
 from bert_serving.client.wire import topic_of
 from bert_serving.server.tasks.request import MAX_REQUEST_BYTES, RequestError
 
-MOST_IDENTITY_BYTES = 1024
-MOST_ID_DIGITS = 19
+MAX_IDENTITY_BYTES = 1024
+MAX_ID_DIGITS = 19
 
 
 class UnanswerableError(Exception):
@@ -46,7 +46,7 @@ class Request:
             UnanswerableError: no answer is possible.
         """
         identity = frames[0].bytes
-        if not identity or b"\0" in identity or len(identity) > MOST_IDENTITY_BYTES:
+        if not identity or b"\0" in identity or len(identity) > MAX_IDENTITY_BYTES:
             raise UnanswerableError("an identity that is empty, too long or holds a NUL")
         request_id = frames[2].bytes if len(frames) > 3 else b""
         if not _is_number(request_id):
@@ -126,10 +126,10 @@ def read_topic(topic: bytes, user: bytes | None) -> bytes | None:
         user: the subscriber's public key; None on a server without keys.
     """
     identity, nul, key = topic.partition(b"\0")
-    if not identity or len(identity) > MOST_IDENTITY_BYTES or (nul and user is None) or key != (user or b""):
+    if not identity or len(identity) > MAX_IDENTITY_BYTES or (nul and user is None) or key != (user or b""):
         return None
     return topic_of(identity, key)
 
 
 def _is_number(frame: bytes) -> bool:
-    return frame.isdigit() and len(frame) <= MOST_ID_DIGITS
+    return frame.isdigit() and len(frame) <= MAX_ID_DIGITS

@@ -9,7 +9,7 @@ import zmq
 from bert_serving.server.frontends.zmq.outbox import Frames
 
 ZERO_COPY_BYTES = 64 << 10
-MOST_BYTES_ON_THE_WAY = 64 << 20
+MAX_BYTES_ON_THE_WAY = 64 << 20
 """Large frames that libzmq holds for one reader; its high-water mark counts messages, whatever their size."""
 
 
@@ -29,7 +29,7 @@ class Sender:
         """False if the reader has no room now."""
         topic = frames[0]
         large = [place for place, frame in enumerate(frames) if memoryview(frame).nbytes >= ZERO_COPY_BYTES]
-        if large and self._bytes(topic) > MOST_BYTES_ON_THE_WAY:
+        if large and self._bytes(topic) > MAX_BYTES_ON_THE_WAY:
             self._on_full()
             return False
         parts, sent = list(frames), []

@@ -13,14 +13,14 @@ from bert_serving.client.wire import topic_of
 from bert_serving.server.frontends.zmq.connections import Guard, came_in, cut_off
 from bert_serving.server.frontends.zmq.request import read_topic, user_of
 
-MOST_IDENTITIES = 10_000
+MAX_IDENTITIES = 10_000
 """Of one connection: libzmq keeps what it subscribes to, so more would let one peer fill the memory."""
 
-MOST_UNENDED_BYTES = 16 << 20
+MAX_UNENDED_BYTES = 16 << 20
 """Far more than a subscription; what a peer sends within a second may add to it."""
 
 
-class ReaderListener(Protocol):
+class SubscriptionListener(Protocol):
     """Who is told of readers."""
 
     def subscribe(self, address: bytes) -> None:
@@ -43,7 +43,7 @@ class _Connection(NamedTuple):
         return self.descriptor < 0 or (self.inode > 0 and _inode(self.descriptor) == self.inode)
 
 
-class Readers:
+class Subscribers:
     """Answers the subscriptions that come in through an XPUB socket with XPUB_MANUAL.
 
     libzmq says of most messages which connection they came from, and nothing of the unsubscriptions that it makes up
@@ -71,18 +71,18 @@ class Readers:
         self,
         replies: zmq.Socket[bytes],
         port: int,
-        listener: ReaderListener,
+        listener: SubscriptionListener,
         on_refusal: Callable[[str], None],
         keyed: bool = False,
         max_connections: int | None = None,
     ) -> None:
         self._port = port
-        self._guard = Guard(port, MOST_UNENDED_BYTES, max_connections)
+        self._guard = Guard(port, MAX_UNENDED_BYTES, max_connections)
         self._keyed = keyed
         self._socket = replies
         self._listener = listener
         self._on_refusal = on_refusal
-        self._readers: dict[bytes, Counter[_Connection]] = {}
+        self._subscribers: dict[bytes, Counter[_Connection]] = {}
         self._denied: dict[bytes, set[_Connection]] = {}
         self._addresses: Counter[_Connection] = Counter()
         self._owed: list[Counter[bytes]] = [Counter(), Counter()]
@@ -125,7 +125,7 @@ class Readers:
 
     def look_at(self, address: bytes) -> None:
         """Find out now whose connection has ended; libzmq says so a little later, and drops replies meanwhile."""
-        if closed := [one for one in self._readers.get(address, ()) if not one.is_open]:
+        if closed := [one for one in self._subscribers.get(address, ()) if not one.is_open]:
             explained = self._unexplained.pop(address, None) is not None
             self._owed[-1][address] += len(closed) - explained
             self._remove(address, closed)
@@ -140,17 +140,17 @@ class Readers:
         for address, looks in list(self._unexplained.items()):
             self._unexplained[address] = looks + 1
             self.look_at(address)
-            if address in self._unexplained and (looks or address not in self._readers):
+            if address in self._unexplained and (looks or address not in self._subscribers):
                 del self._unexplained[address]
                 self._take_back(address)
 
     def _grant(self, address: bytes, peer: _Connection) -> None:
-        if self._addresses[peer] >= MOST_IDENTITIES:
+        if self._addresses[peer] >= MAX_IDENTITIES:
             self._deny(address, peer)
-            self._refuse(peer, f"one connection subscribes to more than {MOST_IDENTITIES} identities")
+            self._refuse(peer, f"one connection subscribes to more than {MAX_IDENTITIES} identities")
             return
         self._socket.setsockopt(zmq.SUBSCRIBE, address)
-        readers = self._readers.setdefault(address, Counter())
+        readers = self._subscribers.setdefault(address, Counter())
         readers[peer] += 1
         if readers[peer] == 1:
             self._addresses[peer] += 1
@@ -163,7 +163,7 @@ class Readers:
             self._addresses[peer] += 1
 
     def _end(self, address: bytes, peer: _Connection | None) -> None:
-        readers = self._readers.get(address, Counter())
+        readers = self._subscribers.get(address, Counter())
         if peer is not None:
             if peer in readers and not self._out_of_step:
                 self._socket.setsockopt(zmq.UNSUBSCRIBE, address)
@@ -183,7 +183,7 @@ class Readers:
 
     def _take_back(self, address: bytes) -> None:
         """A subscription of a connection that has several: it was another's, which has ended."""
-        readers = self._readers.get(address, Counter())
+        readers = self._subscribers.get(address, Counter())
         doubtful = [one for one, count in readers.items() if count > 1 or self._addresses[one] > 1]
         if doubtful and readers[doubtful[-1]] > 1:
             readers[doubtful[-1]] -= 1
@@ -204,11 +204,11 @@ class Readers:
 
     def _remove(self, address: bytes, gone: list[_Connection]) -> None:
         for one in gone:
-            del self._readers[address][one]
+            del self._subscribers[address][one]
             self._forget(one)
             self._listener.unsubscribe(address)
-        if not self._readers.get(address, True):
-            del self._readers[address]
+        if not self._subscribers.get(address, True):
+            del self._subscribers[address]
 
     def _refuse(self, peer: _Connection | None, reason: str) -> None:
         self._on_refusal(f"{reason}; the peer is cut off")

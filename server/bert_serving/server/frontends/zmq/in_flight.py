@@ -17,17 +17,17 @@ from bert_serving.server.waiting import Waiting
 
 from bert_ft.errors import BertFtError
 
-DOOR = "zmq"
+FRONTEND = "zmq"
 GONE_SECONDS = 10.0
 """A client whose network failed for less than this finds its requests as it left them."""
-MOST_BYTES = 4 << 30
+MAX_BYTES = 4 << 30
 BYTES_OF_A_TEXT = 4096
 """What a text may take beside its JSON, as word pieces and as a vector."""
 
 Work = Coroutine[Any, Any, Frames]
 
 
-class UnderWay:
+class InFlight:
     """Runs the work of each request as a task, and sees to it that every request gets exactly one answer.
 
     Args:
@@ -44,7 +44,7 @@ class UnderWay:
         self._clock = clock
         self._requests: Counter[tuple[bytes, int]] = Counter()
         self._tasks: dict[bytes, set[asyncio.Task[None]]] = {}
-        self._heard: dict[bytes, float] = {}
+        self._last_subscribed: dict[bytes, float] = {}
         self._dropped: set[asyncio.Task[None]] = set()
         self.bytes = 0
 
@@ -59,7 +59,7 @@ class UnderWay:
         """Address and id of each request."""
         return list(self._requests.elements())
 
-    def start(self, request: Request, work: Callable[[], Work], is_heard: bool) -> None:
+    def start(self, request: Request, work: Callable[[], Work], has_subscriber: bool) -> None:
         """Begin to work on a request.
 
         Args:
@@ -69,25 +69,25 @@ class UnderWay:
         Raises:
             RequestError: overloaded.
         """
-        if self.bytes > MOST_BYTES:
+        if self.bytes > MAX_BYTES:
             raise RequestError("overloaded", f"{len(self._waiting)} requests wait already; ask again later")
-        self._waiting.enter(DOOR)
+        self._waiting.enter(FRONTEND)
         address = request.address
         task = asyncio.get_running_loop().create_task(self._run(request, work))
         self._tasks.setdefault(address, set()).add(task)
-        if is_heard:
-            self._heard[address] = self._clock()
+        if has_subscriber:
+            self._last_subscribed[address] = self._clock()
         self._requests[request.key] += 1
         self.bytes += _cost(request)
         task.add_done_callback(lambda _: self._forget(address, task))
 
-    def drop_unheard(self, is_heard: Callable[[bytes], bool]) -> int:
+    def drop_without_subscriber(self, has_subscriber: Callable[[bytes], bool]) -> int:
         """Give up the requests of clients that listened and have been gone for a while; how many."""
         now, count = self._clock(), 0
         for address in list(self._tasks):
-            if is_heard(address):
-                self._heard[address] = now
-            elif now - self._heard.get(address, now) > GONE_SECONDS:
+            if has_subscriber(address):
+                self._last_subscribed[address] = now
+            elif now - self._last_subscribed.get(address, now) > GONE_SECONDS:
                 tasks = self._tasks[address] - self._dropped
                 self._dropped |= tasks
                 count += len(tasks)
@@ -106,7 +106,7 @@ class UnderWay:
         except RequestError as error:
             frames = [*error_reply(error.code, error.message)]
         finally:
-            self._waiting.leave(DOOR)
+            self._waiting.leave(FRONTEND)
             self.bytes -= _cost(request)
             self._requests[request.key] -= 1
             if not self._requests[request.key]:
@@ -134,7 +134,7 @@ class UnderWay:
         self._tasks[address].discard(task)
         if not self._tasks[address]:
             del self._tasks[address]
-            self._heard.pop(address, None)
+            self._last_subscribed.pop(address, None)
 
 
 def _cost(request: Request) -> int:

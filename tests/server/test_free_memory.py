@@ -6,19 +6,19 @@ import subprocess
 import sys
 
 import pytest
-from bert_serving.server.process.free_memory import EVERY_SECONDS, HeapTrim
+from bert_serving.server.process.free_memory import EVERY_SECONDS, MemoryTrim
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="malloc_trim is glibc's; elsewhere nothing is done")
 
 IN_A_PROCESS_OF_ITS_OWN = """
 from pathlib import Path
-from bert_serving.server.process.free_memory import HeapTrim
+from bert_serving.server.process.free_memory import MemoryTrim
 
 def resident():
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("Rss:"))
 
-trim = HeapTrim()
+trim = MemoryTrim()
 blocks = [bytearray(60_000) for _ in range(2000)]
 kept = blocks[-1]  # lies above the others: what is below it stays with malloc
 full = resident()
@@ -38,7 +38,7 @@ def test_what_is_free_below_a_block_in_use_goes_back() -> None:
 
 def test_at_most_every_five_seconds() -> None:
     now = 100.0
-    trim = HeapTrim(lambda: now)
+    trim = MemoryTrim(lambda: now)
     assert trim()
     now += EVERY_SECONDS - 0.1
     assert not trim()
