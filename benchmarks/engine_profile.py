@@ -24,23 +24,23 @@ from bert_serving.benchmark.peak import product_rate
 
 from benchmarks.peers.prepared import flops_per_token, input_builder, read_texts
 from bert_ft.checkpoint.directory import open_model_directory
+from bert_ft.checkpoint.reader import CheckpointReader
 from bert_ft.checkpoint.variables import encoder_shapes
-from bert_ft.checkpoint.writer import CheckpointReader
 from bert_ft.engines.base import EngineOptions
 from bert_ft.engines.tensorflow import CALLERS, TensorFlowEngine
 from bert_ft.hardware.processor import usable_cores
-from bert_ft.model.backend import tf, use_threads
+from bert_ft.model.backend import tf, use_machine
 from bert_ft.model.captured import DTYPES
 from bert_ft.model.encoder import EmbeddingWeights, LayerWeights, embedding_weights, encode, layer_weights
-from bert_ft.model.pooling import pool_tokens
+from bert_ft.model.pooling import TokenTensors
 from bert_ft.model.tensors import PackedTensors, packed_signature
-from bert_ft.pooling_strategy import PoolingStrategy
+from bert_ft.pooling_strategy import PoolingStrategy, pool_tokens
 from bert_ft.text.packing import PackedBatch, pack
 
 
 def main() -> None:
     options = _options()
-    use_threads(usable_cores(), CALLERS)
+    use_machine(usable_cores(), CALLERS, gpu=False)
     batch = _batch(options.model_dir, read_texts(options.texts), options.tokens)
     dtype = DTYPES[options.precision]
     settings = EngineOptions(
@@ -116,7 +116,8 @@ def _plain_function(model_dir: Path, dtype: tf.DType) -> Any:
 
     def forward(*arrays: Any) -> Any:
         batch = PackedTensors(*arrays)
-        return pool_tokens(encode(embeddings, layers, opened.config, batch)[-1], batch, PoolingStrategy.REDUCE_MEAN)
+        hidden = tf.cast(encode(embeddings, layers, opened.config, batch)[-1], tf.float32)
+        return pool_tokens(hidden, TokenTensors(batch), PoolingStrategy.REDUCE_MEAN)
 
     return tf.function(forward, autograph=False).get_concrete_function(*packed_signature())
 

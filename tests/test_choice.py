@@ -55,21 +55,18 @@ def test_auto_never_takes_a_precision_that_does_not_pay(machine: Processor, gpu:
 
 
 @pytest.mark.parametrize(
-    ("precision", "machine", "gpu", "sliced", "engine", "why"),
+    ("precision", "machine", "gpu", "engine", "why"),
     [
-        ("fp32", ZEN3, True, False, "tensorflow", "GPU"),
-        ("fp32", ZEN3, False, True, "tensorflow", "slices"),
-        ("bf16", ZEN3, False, False, "tensorflow", "multiplies it"),
-        ("bf16", ZEN4, False, False, "openvino", "0.5 of tensorflow's time"),
-        ("fp32", ZEN4, False, False, "openvino", "0.7 of tensorflow's time"),
-        ("fp32", ZEN3, False, False, "openvino", "of tensorflow's time on this kind of processor (AVX2)"),
-        ("int8", ZEN3, True, True, "openvino", "the one engine"),
+        ("fp32", ZEN3, True, "tensorflow", "GPU"),
+        ("bf16", ZEN3, False, "tensorflow", "multiplies it"),
+        ("bf16", ZEN4, False, "openvino", "0.5 of tensorflow's time"),
+        ("fp32", ZEN4, False, "openvino", "0.7 of tensorflow's time"),
+        ("fp32", ZEN3, False, "openvino", "of tensorflow's time on this kind of processor (AVX2)"),
+        ("int8", ZEN3, True, "openvino", "the one engine"),
     ],
 )
-def test_the_engine_of_a_precision(
-    precision: str, machine: Processor, gpu: bool, sliced: bool, engine: str, why: str
-) -> None:
-    choice = choose(precision, "auto", machine, gpu, openvino=True, sliced=sliced)
+def test_the_engine_of_a_precision(precision: str, machine: Processor, gpu: bool, engine: str, why: str) -> None:
+    choice = choose(precision, "auto", machine, gpu, openvino=True)
     assert (choice.precision, choice.engine) == (precision, engine)
     assert why in choice.reason
     assert "-precision" not in choice.reason

@@ -19,10 +19,11 @@ from bert_ft.checkpoint.save import save_model_directory
 from bert_ft.checkpoint.variables import encoder_shapes
 from bert_ft.commands.main import main
 from bert_ft.errors import BertFtError
+from bert_ft.inference.vectors import Encoder
 from bert_ft.model.encoder import embedding_weights, encode, layer_weights
 from bert_ft.model.tensors import PackedTensors
 from bert_ft.pooling_strategy import PoolingStrategy
-from bert_ft.tasks.similarity.evaluate import SentenceEncoder, correlate, cosines
+from bert_ft.tasks.similarity.evaluate import correlate, cosines
 from bert_ft.text.inputs import InputBuilder
 from bert_ft.text.packing import pack
 from bert_ft.text.tokenizer import FullTokenizer
@@ -117,7 +118,7 @@ def test_coefficients_of_the_cosines_of_vectors_made_text_by_text(
 
 def test_identical_sentences_and_the_pooler(model_dir: Path) -> None:
     for strategy in (PoolingStrategy.REDUCE_MEAN, PoolingStrategy.CLS_POOLED):
-        vectors = SentenceEncoder(model_dir, strategy, batch_size=1).encode(["a b", "h", "a  b"])
+        vectors = Encoder(model_dir, strategy, batch_size=1).encode(["a b", "h", "a  b"])
         assert vectors.shape == (3, 12)
         np.testing.assert_allclose(cosines(vectors[:1], vectors[2:]), 1.0, atol=1e-6)
         assert cosines(vectors[:1], vectors[1:2])[0] < 0.999
@@ -127,8 +128,8 @@ def test_identical_sentences_and_the_pooler(model_dir: Path) -> None:
 
 def test_bf16_is_near_and_not_the_same(model_dir: Path) -> None:
     texts = ["a b", "h", "c d e f"]
-    exact = SentenceEncoder(model_dir).encode(texts)
-    rounded = SentenceEncoder(model_dir, precision="bf16").encode(texts)
+    exact = Encoder(model_dir).encode(texts)
+    rounded = Encoder(model_dir, precision="bf16").encode(texts)
     assert np.abs(exact - rounded).max() > 0
     assert cosines(exact, rounded).min() > 0.995
 

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from bert_ft.checkpoint.directory import open_model_directory
+from bert_ft.checkpoint.reader import CheckpointReader
 from bert_ft.checkpoint.variables import encoder_shapes
-from bert_ft.checkpoint.writer import CheckpointReader
 from bert_ft.model.heads import ClassificationHead
 from tests.small_training import CLASSIFY, arguments, write_data
 

@@ -14,7 +14,7 @@ from bert_ft import run_ner
 from bert_ft.checkpoint.config import BertConfig
 from bert_ft.checkpoint.directory import open_model_directory
 from bert_ft.checkpoint.export import new_checkpoint
-from bert_ft.checkpoint.writer import CheckpointReader
+from bert_ft.checkpoint.reader import CheckpointReader
 
 NAMES = ["张伟", "李娜", "王芳", "刘洋", "陈静", "Anna"]
 PLACES = ["北京", "上海", "广州", "成都", "New York"]

@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 from tqdm import tqdm
 
 from bert_ft.checkpoint.config import BertConfig
-from bert_ft.checkpoint.directory import ModelMetadata
+from bert_ft.checkpoint.directory import ModelDirectory, ModelMetadata
 from bert_ft.checkpoint.initializer import initialize
+from bert_ft.checkpoint.reader import CheckpointReader
 from bert_ft.checkpoint.save import save_model_directory
 from bert_ft.checkpoint.variables import encoder_shapes
 from bert_ft.commands.main import main
@@ -157,11 +158,12 @@ def test_many_lines_come_out_in_order_whatever_the_batches(tmp_path: Path, tagge
 
 def _one_by_one(model_dir: Path, texts: list[str]) -> list[list[float]]:
     """Class probabilities of each text alone, from the model and the definition of softmax."""
-    predictor = load_predictor(model_dir, 1)
-    assert isinstance(predictor, ClassPredictor)
-    model: BertModel = predictor._model
+    opened = ModelDirectory.open(model_dir)
+    head = ClassificationHead(3)
+    shapes = encoder_shapes(opened.config) | head.shapes(opened.config)
+    model = BertModel(opened.config, head, CheckpointReader(opened.checkpoint).load(shapes))
     inputs = InputBuilder(FullTokenizer(Vocab.load(model_dir / "vocab.txt")), POSITIONS)
-    logits = [model.predict(PackedTensors.of(pack(inputs.texts([text]))))[0].astype(np.float64) for text in texts]
+    logits = [model.head_logits(pack(inputs.texts([text])))[0].astype(np.float64) for text in texts]
     return [(np.exp(row) / np.exp(row).sum()).tolist() for row in logits]
 
 
@@ -199,9 +201,9 @@ def test_the_bar_counts_texts_not_windows(tmp_path: Path, tagger: Path, classifi
 def test_lengths_are_the_trainings_windows_and_the_models_positions(tagger: Path, classifier: Path) -> None:
     assert isinstance(entities := load_predictor(tagger, 1), EntityPredictor)
     assert isinstance(classes := load_predictor(classifier, 1), ClassPredictor)
-    assert (entities._windows.max_seq_length, classes._inputs.max_seq_length) == (12, POSITIONS)
+    assert (entities.tagger.windows.max_seq_length, classes.classifier.inputs.max_seq_length) == (12, POSITIONS)
     assert isinstance(entities := load_predictor(tagger, 1, 20), EntityPredictor)
-    assert entities._windows.max_seq_length == 20
+    assert entities.tagger.windows.max_seq_length == 20
 
 
 def test_standard_input_to_standard_output(tagger: Path) -> None:
@@ -226,7 +228,7 @@ def test_standard_input_to_standard_output(tagger: Path) -> None:
 def test_of_a_stream_that_was_interrupted_nothing_is_said_to_be_as_before(
     target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*_: Any) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("bert_ft.inference.predict.predict", interrupted)

@@ -15,8 +15,8 @@ from click.testing import CliRunner
 
 from bert_ft import run_classifier
 from bert_ft.checkpoint.directory import open_model_directory
+from bert_ft.checkpoint.reader import CheckpointReader
 from bert_ft.checkpoint.variables import encoder_shapes
-from bert_ft.checkpoint.writer import CheckpointReader
 from bert_ft.model.heads import ClassificationHead
 from tests.preloaded import HEAVY, popen
 from tests.preloaded import run as run_preloaded

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 from bert_ft.checkpoint.config import BertConfig
 from bert_ft.errors import BertFtError
 from bert_ft.files.small import read_small
+from bert_ft.text.tokenizer import FullTokenizer
+from bert_ft.text.vocab import Vocab
 
 FORMAT_VERSION = 1
 METADATA_FILE = "bert_ft.json"
@@ -99,6 +102,46 @@ class ModelDirectory:
     config: BertConfig
     metadata: ModelMetadata | None
 
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> ModelDirectory:
+        """See :func:`open_model_directory`."""
+        return open_model_directory(Path(path))
+
+    @property
+    def do_lower_case(self) -> bool:
+        """The casing of bert_ft.json, else true."""
+        return self.metadata.do_lower_case if self.metadata else True
+
+    @property
+    def window_pieces(self) -> int:
+        """Pieces of the windows in which a tagging head reads: as many as in its training; else the positions.
+
+        Positions beyond those of the training are as training found them, random ones where it began at random.
+        """
+        positions = self.config.max_position_embeddings
+        trained = self.metadata.max_seq_length if self.metadata and self.metadata.head == "tagging" else positions
+        return min(positions, trained)
+
+    def max_pieces(self, asked: int | None) -> int:
+        """Pieces of the longest input: as many as ``--max_seq_length`` asks for, else the model's positions.
+
+        Raises:
+            BertFtError: the model has fewer positions.
+        """
+        positions = self.config.max_position_embeddings
+        if asked is not None and asked > positions:
+            raise BertFtError(f"--max_seq_length={asked} is more than the model's {positions} positions")
+        return asked or positions
+
+    def tokenizer(self, do_lower_case: bool | None = None) -> FullTokenizer:
+        """The model's, in the casing given, or in its own.
+
+        Raises:
+            BertFtError: the vocabulary cannot be read, or is another model's.
+        """
+        vocab = load_fitting_vocab(self.vocab_file, self.config)
+        return FullTokenizer(vocab, self.do_lower_case if do_lower_case is None else do_lower_case)
+
 
 def open_model_directory(
     model_dir: str | Path,
@@ -174,3 +217,18 @@ def _check_checksums(folder: Path, metadata: ModelMetadata) -> None:
                 f"{path}: not the file that was written with {METADATA_FILE}; copy the directory again, "
                 f"or delete {METADATA_FILE} if the change is meant"
             )
+
+
+def load_fitting_vocab(path: Path, config: BertConfig) -> Vocab:
+    """Read a vocabulary that has one entry for each row of the model's word embeddings.
+
+    Raises:
+        BertFtError: it cannot be read, or has more or fewer entries: another model's, or a broken copy.
+    """
+    vocab = Vocab.load(path)
+    if len(vocab) != config.vocab_size:
+        raise BertFtError(
+            f"{path}: has {len(vocab)} entries, but the configuration says vocab_size {config.vocab_size}; "
+            "use the vocab.txt that came with the checkpoint"
+        )
+    return vocab

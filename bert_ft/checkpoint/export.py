@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from bert_ft.checkpoint.config import BertConfig
-from bert_ft.checkpoint.directory import CONFIG_NAME, METADATA_FILE, VOCAB_NAME, ModelMetadata
+from bert_ft.checkpoint.directory import CONFIG_NAME, METADATA_FILE, VOCAB_NAME, ModelMetadata, load_fitting_vocab
+from bert_ft.checkpoint.head import CLASSIFICATION
 from bert_ft.checkpoint.initializer import initialize
 from bert_ft.checkpoint.overwrite import refuse_model, refuse_source
+from bert_ft.checkpoint.reader import CheckpointReader
 from bert_ft.checkpoint.save import save_model_directory
 from bert_ft.checkpoint.variables import Shapes, encoder_shapes, is_training_state
-from bert_ft.checkpoint.vocabulary import load_fitting_vocab
-from bert_ft.checkpoint.writer import CheckpointReader
 from bert_ft.errors import BertFtError
-from bert_ft.model.heads import ClassificationHead
 from bert_ft.shown import first_of
 
 
@@ -56,7 +55,7 @@ def export_checkpoint(
     labels = _labels(reader, labels)
     metadata = ModelMetadata(
         task="exported" if labels else "encoder",
-        head=ClassificationHead.name if labels else None,
+        head=CLASSIFICATION if labels else None,
         labels=labels,
         max_seq_length=max_seq_length or config.max_position_embeddings,
         do_lower_case=do_lower_case,

@@ -11,11 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import google_crc32c
+
 from bert_ft.errors import BertFtError
 from bert_ft.files.small import read_small
 
 _MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
 _FOOTER = 48
+_MASK_DELTA = 0xA282EAD8
 _MAX_DIMS = 8
 _MAX_VALUES = 1 << 40
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -43,20 +46,11 @@ class IndexEntry(NamedTuple):
     sliced: bool
 
 
-def check_index(path: Path) -> None:
-    """See that an index is whole and that every shape in it is one that a variable can have.
-
-    Raises:
-        BertFtError: it is damaged, or names the first variable with an impossible shape.
-    """
-    read_index(path)
-
-
 def read_index(path: Path) -> dict[str, IndexEntry]:
     """The variables of an index by name.
 
     Raises:
-        BertFtError: as :func:`check_index`.
+        BertFtError: it is damaged, or names the first variable with an impossible shape.
     """
     try:
         data = read_small(path)
@@ -68,7 +62,7 @@ def read_index(path: Path) -> dict[str, IndexEntry]:
         for _, handle in _entries(_block(data, start, size)):
             start, size, _ = _handle(handle, 0)
             for key, value in _entries(_block(data, start, size)):
-                if key:
+                if key and not key.startswith(b"\0"):  # the header, and the slices of a variable
                     name = key.decode("utf-8", "replace")
                     entries[name] = _index_entry(value)
                     _check_shape(path, name, entries[name].shape)
@@ -149,7 +143,15 @@ def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
 def _block(data: bytes, start: int, size: int) -> bytes:
     if _slice(data, start + size, 1) != b"\0":
         raise ValueError("a compressed block")
+    checksum = int.from_bytes(_slice(data, start + size + 1, 4), "little")
+    if masked(google_crc32c.value(_slice(data, start, size + 1))) != checksum:
+        raise ValueError("a damaged block")
     return _slice(data, start, size)
+
+
+def masked(checksum: int) -> int:
+    """A CRC-32C as TensorFlow and LevelDB store it: rotated by 15 bits, plus a constant."""
+    return ((checksum >> 15 | checksum << 17) + _MASK_DELTA) & 0xFFFFFFFF
 
 
 def _handle(data: bytes, at: int) -> tuple[int, int, int]:

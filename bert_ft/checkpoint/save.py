@@ -10,7 +10,6 @@ from typing import Any
 
 from bert_ft.checkpoint.config import BertConfig
 from bert_ft.checkpoint.directory import CHECKPOINT_NAME, CONFIG_NAME, METADATA_FILE, VOCAB_NAME, ModelMetadata, sha256
-from bert_ft.checkpoint.writer import write_checkpoint
 from bert_ft.errors import BertFtError
 from bert_ft.files.replace import replaced_directory
 
@@ -27,6 +26,8 @@ def save_model_directory(
     Raises:
         BertFtError: the disk is full or the place cannot be written.
     """
+    from bert_ft.checkpoint.writer import write_checkpoint  # imports TensorFlow: seconds
+
     try:
         with replaced_directory(Path(path), last=METADATA_FILE) as staging:
             write_checkpoint(staging / CHECKPOINT_NAME, weights)

@@ -18,6 +18,7 @@ from bert_ft.commands.train import main as train_main
 from bert_ft.data.rows import BadRows
 from bert_ft.errors import BertFtError
 from bert_ft.files.lines import is_replaced
+from bert_ft.flags.engine import engine_options
 from bert_ft.flags.legacy import GivenPath, LegacyCommand, OneLineError, signal_status
 from bert_ft.flags.ranges import COUNT, SEED
 from bert_ft.logs import log_to_stderr
@@ -111,13 +112,14 @@ def new_checkpoint(
 @click.option(
     "--output", "target", type=_FILE, required=True, help="One JSON object a line, in order; - is standard output."
 )
+@engine_options
 @click.option("--batch_size", type=COUNT, default=64, help="Texts that go through the model at once.")
 @click.option(
     "--max_seq_length",
     type=click.IntRange(min=3),
     help="Longest input in pieces [default: that of the training for tags, the model's positions for classes].",
 )
-def predict(model_dir: Path, source: str, target: str, batch_size: int, max_seq_length: int | None) -> None:
+def predict(model_dir: Path, source: str, target: str, **values: Any) -> None:
     """Find the entities of each line, or its class.
 
     A tagging head gives {"text", "entities": [{"type", "text", "start", "end", "score"}]}; a text of any length is
@@ -125,10 +127,10 @@ def predict(model_dir: Path, source: str, target: str, batch_size: int, max_seq_
     pair, and "truncated" stands where a text was cut. A line without words gets no entities, or an "error", so that
     line numbers agree. The output takes its name when it is complete.
     """
-    from bert_ft.inference.predict import predict as run  # imports TensorFlow: seconds
+    from bert_ft.inference.predict import predict as run  # imports the engines' libraries: seconds
 
     try:
-        run(model_dir, source, target, batch_size, max_seq_length)
+        run(model_dir, source, target, **values)
     except KeyboardInterrupt as interrupt:
         kept = f"; {target} is as it was before" if is_replaced(target) else ""
         raise OneLineError(f"interrupted{kept}", signal_status(interrupt)) from None
@@ -153,9 +155,7 @@ def predict(model_dir: Path, source: str, target: str, batch_size: int, max_seq_
 @click.option(
     "--mask_cls_sep", type=bool, is_flag=False, flag_value="true", default=False, help="Give [CLS] and [SEP] mask 0."
 )
-@click.option(
-    "--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", help="Number format of weights and products."
-)
+@engine_options
 @click.option(
     "--max_seq_length", type=click.IntRange(min=3), help="Longest sentence in pieces [default: the model's positions]."
 )
@@ -183,12 +183,12 @@ def evaluate_sts(source: Path, output: str | None, on_bad_row: str, **values: An
     Columns are found by names in the first line (sentence1, sentence2, score and the like); without such a line they
     are the last three.
     """
-    from bert_ft.tasks.similarity.evaluate import SentenceEncoder, evaluate_file, report  # imports TensorFlow: seconds
+    from bert_ft.tasks.similarity.evaluate import evaluate_file, report  # imports the engines' libraries: seconds
 
     columns = {name: values.pop(name) for name in ("text_column", "text_b_column", "score_column")}
     delimiter = values.pop("delimiter")
     values["pooling_strategy"] = PoolingStrategy[values["pooling_strategy"]]
-    report(evaluate_file(source, SentenceEncoder(**values), BadRows.parse(on_bad_row), columns, delimiter), output)
+    report(evaluate_file(source, values, BadRows.parse(on_bad_row), columns, delimiter), output)
 
 
 @main.command("import-hf", cls=LegacyCommand)

@@ -24,6 +24,8 @@ class EngineOptions:
         mask_cls_sep: whether batches come with mask 0 at special tokens.
         num_labels: labels of a classification head.
         precision: "fp32", "bf16" or "int8"; an engine refuses what it has not.
+        do_lower_case: casing of the texts, for engines that measure value ranges on some.
+        calibration_texts: a file of such texts, one a line; None takes a sample.
         threads: processor threads the engine may use.
         device: GPU id, or None for the processor.
         extra: settings that only one engine knows.
@@ -40,6 +42,8 @@ class EngineOptions:
     no_position_embeddings: bool = False
     num_labels: int = 2
     precision: str = "fp32"
+    do_lower_case: bool = True
+    calibration_texts: str | None = None
     threads: int = 1
     device: int | None = None
     extra: dict[str, str] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """Pooling and heads in numpy, for engines whose encoder is not TensorFlow's.
 
-The formulas are those of :mod:`bert_ft.model.pooling` and :mod:`bert_ft.model.heads`, in float32.
+The formulas of the heads are those of :mod:`bert_ft.model.heads`, in float32.
 """
 
 from __future__ import annotations
@@ -9,27 +9,30 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bert_ft.numerics import MASKED_OUT, MEAN_EPSILON
+from bert_ft.numerics import softmax
 from bert_ft.pooling_strategy import PoolingStrategy
 from bert_ft.text.packing import PackedBatch
 
 
-def pool_tokens(hidden: np.ndarray, batch: PackedBatch, strategy: PoolingStrategy) -> np.ndarray:
-    """float32 [T, width] to [T, width] for NONE, [B, 2 * width] for REDUCE_MEAN_MAX, else [B, width]."""
-    starts = first_tokens(batch)
-    if strategy is PoolingStrategy.NONE:
-        return hidden * batch.mask[:, None]
-    if strategy is PoolingStrategy.FIRST_TOKEN:
-        return hidden[starts]
-    if strategy is PoolingStrategy.LAST_TOKEN:
-        return hidden[starts + np.maximum(_mask_sums(batch).astype(np.int32) - 1, 0)]
-    if strategy is PoolingStrategy.REDUCE_MEAN:
-        return _mean(hidden, batch)
-    if strategy is PoolingStrategy.REDUCE_MAX:
-        return _max(hidden, batch)
-    if strategy is PoolingStrategy.REDUCE_MEAN_MAX:
-        return np.concatenate([_mean(hidden, batch), _max(hidden, batch)], axis=-1)
-    raise ValueError(f"{strategy!r} does not pool tokens")
+class TokenArrays:
+    """See :class:`bert_ft.pooling_strategy.Tokens`."""
+
+    def __init__(self, batch: PackedBatch) -> None:
+        self.mask = batch.mask[:, None]
+        self._starts = np.cumsum(batch.lengths) - batch.lengths
+
+    def sum(self, values: np.ndarray) -> np.ndarray:
+        return np.add.reduceat(values, self._starts)
+
+    def max(self, values: np.ndarray) -> np.ndarray:
+        return np.maximum.reduceat(values, self._starts)
+
+    def take(self, values: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
+        within = 0 if places is None else np.maximum(places[:, 0].astype(np.int32), 0)
+        return values[self._starts + within]
+
+    def join(self, parts: list[np.ndarray]) -> np.ndarray:
+        return np.concatenate(parts, axis=-1)
 
 
 def pooled_output(first: np.ndarray, weights: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -46,23 +49,4 @@ def probabilities(logits: np.ndarray, strategy: PoolingStrategy) -> np.ndarray:
     """Sigmoid for REGRESSION, else softmax over the labels."""
     if strategy is PoolingStrategy.REGRESSION:
         return np.float32(0.5) + np.float32(0.5) * np.tanh(np.float32(0.5) * logits)
-    shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return shares / shares.sum(axis=-1, keepdims=True)
-
-
-def first_tokens(batch: PackedBatch) -> np.ndarray:
-    """Index of each sequence's first token, [B]."""
-    return np.cumsum(batch.lengths) - batch.lengths
-
-
-def _mask_sums(batch: PackedBatch) -> np.ndarray:
-    return np.add.reduceat(batch.mask, first_tokens(batch))
-
-
-def _mean(hidden: np.ndarray, batch: PackedBatch) -> np.ndarray:
-    total = np.add.reduceat(hidden * batch.mask[:, None], first_tokens(batch))
-    return total / (_mask_sums(batch)[:, None] + np.float32(MEAN_EPSILON))
-
-
-def _max(hidden: np.ndarray, batch: PackedBatch) -> np.ndarray:
-    return np.maximum.reduceat(hidden - (1 - batch.mask[:, None]) * np.float32(MASKED_OUT), first_tokens(batch))
+    return softmax(logits)

@@ -6,20 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from bert_ft.checkpoint.head import TAGGING
-from bert_ft.pooling_strategy import PoolingStrategy
 from bert_ft.text.packing import PackedBatch
 
-PLACES_PER_THREAD = 512
-"""Of a part's padded view: measured; more leave the cache, fewer leave threads idle."""
-
 Results = dict[str, np.ndarray]
-
-
-def outputs_by_token(strategy: PoolingStrategy, head: str | None) -> frozenset[str]:
-    """Which of an engine's outputs have a row a token; the others have one a sequence."""
-    found = {"encode": strategy is PoolingStrategy.NONE, "head": head == TAGGING}
-    return frozenset(name for name, by_token in found.items() if by_token)
 
 
 def run_in_parts(

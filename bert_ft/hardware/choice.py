@@ -23,9 +23,7 @@ def is_installed(*modules: str) -> bool:
     return all(find_spec(name) is not None for name in modules)
 
 
-def choose(
-    precision: str, engine: str, processor: Processor, gpu: bool, openvino: bool, sliced: bool = False
-) -> Choice:
+def choose(precision: str, engine: str, processor: Processor, gpu: bool, openvino: bool) -> Choice:
     """Put something definite in the place of ``auto``.
 
     Figures are of 12 x 768 on 2 cores; docs/performance.md has them with their commands.
@@ -36,7 +34,6 @@ def choose(
         engine: "auto", or one that is taken as it is.
         gpu: a GPU is used.
         openvino: it is installed.
-        sliced: the checkpoint stores variables in slices, which TensorFlow alone can read.
 
     Example:
         >>> zen3 = Processor("EPYC", "x86_64", frozenset({"avx", "avx2", "fma"}))
@@ -48,7 +45,7 @@ def choose(
         precision, why = _precision(processor, gpu)
         reasons.append(f"-precision auto takes {precision}: {why}")
     if engine == AUTO:
-        engine, why = _engine(precision, processor, gpu, openvino, sliced)
+        engine, why = _engine(precision, processor, gpu, openvino)
         reasons.append(f"-engine auto takes {engine}: {why}")
     return Choice(precision, engine, "; ".join(reasons))
 
@@ -83,13 +80,11 @@ def _precision(processor: Processor, gpu: bool) -> tuple[str, str]:
     return "fp32", f"this processor ({processor.kind}) has no bfloat16 products, bf16 is slower on it"
 
 
-def _engine(precision: str, processor: Processor, gpu: bool, openvino: bool, sliced: bool) -> tuple[str, str]:
+def _engine(precision: str, processor: Processor, gpu: bool, openvino: bool) -> tuple[str, str]:
     if precision == "int8":
         return "openvino", "the one engine that has int8"
     if gpu:
         return "tensorflow", "openvino uses the processor only, and there is a GPU (-cpu leaves it out)"
-    if sliced:
-        return "tensorflow", "the checkpoint stores variables in slices, which openvino does not read"
     if not processor.has_avx2:
         return "tensorflow", f"openvino was not measured on this kind of processor ({processor.kind})"
     if precision == "bf16" and not processor.has_bfloat16_products:

@@ -8,23 +8,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from bert_ft.checkpoint.directory import ModelDirectory, open_model_directory
-from bert_ft.checkpoint.variables import encoder_shapes
-from bert_ft.checkpoint.vocabulary import load_fitting_vocab
-from bert_ft.checkpoint.writer import CheckpointReader
-from bert_ft.errors import BertFtError
+from bert_ft.checkpoint.head import CLASSIFICATION, TAGGING
 from bert_ft.files.lines import count_lines, replaced_lines, text_chunks
+from bert_ft.hardware.choice import AUTO
+from bert_ft.inference.classes import Classifier
+from bert_ft.inference.entities import Tagger
+from bert_ft.inference.local_model import LocalModel
 from bert_ft.logs import Progress, progress_bar
-from bert_ft.model.heads import Head, TaggingHead, stored_head
-from bert_ft.model.trainable import BertModel
 from bert_ft.signals import StopSignals
-from bert_ft.tasks.classification.tally import softmax
-from bert_ft.tasks.tagging.training_rows import decoder_of, predict_spans
-from bert_ft.text.entities import entities_of
-from bert_ft.text.inputs import InputBuilder
-from bert_ft.text.tokenizer import FullTokenizer
-from bert_ft.text.windows import WindowBuilder
-from bert_ft.training.step import logits_in_parts
 
 logger = logging.getLogger(__name__)
 
@@ -48,40 +39,20 @@ class ClassPredictor:
     ``"truncated": true``. A line without words is answered with ``{"text", "error"}``.
     """
 
-    def __init__(
-        self, model: BertModel, labels: list[str], tokenizer: FullTokenizer, max_seq_length: int, batch_size: int
-    ) -> None:
-        self._model = model
-        self._labels = labels
-        self._inputs = InputBuilder(tokenizer, max_seq_length)
-        self._batch_size = batch_size
-        self._cut = 0
+    def __init__(self, classifier: Classifier) -> None:
+        self.classifier = classifier
 
     def answer(self, texts: list[str], progress: Progress) -> Iterator[dict[str, Any]]:
-        features = self._inputs.texts(texts)
+        features = self.classifier.inputs.texts(texts)
         wanted = [one for one in features if len(one.ids) > len(one.special)]
-        self._cut += sum(one.truncated for one in wanted)
         share = _Share(progress, len(texts), len(wanted))
-        parts = logits_in_parts(self._model, wanted, self._batch_size, share)
-        rows = (row for logits in parts for row in softmax(logits))
+        answers = self.classifier.answers(wanted, share)
         for text, one in zip(texts, features, strict=True):
-            if len(one.ids) > len(one.special):
-                yield {
-                    "text": text,
-                    **self._best(next(rows).tolist()),
-                    **({"truncated": True} if one.truncated else {}),
-                }
-            else:
-                yield {"text": text, "error": _NOTHING}
+            has_words = len(one.ids) > len(one.special)
+            yield {"text": text, **(next(answers) if has_words else {"error": _NOTHING})}
 
     def report(self) -> None:
-        if self._cut:
-            logger.warning("%d texts were cut to %d pieces", self._cut, self._inputs.max_seq_length)
-
-    def _best(self, scores: list[float]) -> dict[str, Any]:
-        best = max(range(len(scores)), key=scores.__getitem__)
-        by_label = dict(zip(self._labels, scores, strict=True))
-        return {"label": self._labels[best], "score": scores[best], "scores": by_label}
+        self.classifier.report()
 
 
 class EntityPredictor:
@@ -91,55 +62,49 @@ class EntityPredictor:
     has no entities.
     """
 
-    def __init__(
-        self, model: BertModel, labels: list[str], tokenizer: FullTokenizer, max_seq_length: int, batch_size: int
-    ) -> None:
-        self._model = model
-        self._decoder = decoder_of(model, labels)
-        self._windows = WindowBuilder(tokenizer, max_seq_length)
-        self._batch_size = batch_size
+    def __init__(self, tagger: Tagger) -> None:
+        self.tagger = tagger
 
     def answer(self, texts: list[str], progress: Progress) -> list[dict[str, Any]]:
-        windowed = self._windows.texts(texts)
+        windowed = self.tagger.windows.texts(texts)
         share = _Share(progress, len(texts), sum(len(one.windows) for one in windowed))
-        spans = predict_spans(self._model, self._decoder, windowed, self._batch_size, share)
-        return [
-            {"text": one.text, "entities": entities_of(one, found)} for one, found in zip(windowed, spans, strict=True)
-        ]
+        found = self.tagger.answers(windowed, progress=share)
+        return [{"text": one.text, "entities": entities} for one, entities in zip(windowed, found, strict=True)]
 
     def report(self) -> None:
         pass
 
 
-def load_predictor(model_dir: Path, batch_size: int, max_seq_length: int | None = None) -> Predictor:
+def load_predictor(
+    model_dir: Path, batch_size: int, max_seq_length: int | None = None, precision: str = "fp32", engine: str = AUTO
+) -> Predictor:
     """Open a model directory with a head.
 
     Args:
         batch_size: texts, or windows of texts, that go through the model at once.
         max_seq_length: most pieces of one input. None takes, as the server does, the windows of the training for a
             tagging head, and all of the model's positions for a classification head.
+        precision, engine: as the server's flags of these names.
 
     Raises:
         BertFtError: the directory is incomplete, has no head or one of a single output, or has fewer positions.
     """
-    opened = open_model_directory(model_dir)
-    reader = CheckpointReader(opened.checkpoint)
-    head, labels = stored_head(opened.metadata, reader.shapes)
-    if head is None:
-        raise BertFtError(f"{model_dir}: has no head, only an encoder; give a fine-tuned directory (bert-ft-train)")
-    if len(labels) < 2:
-        raise BertFtError(f"{model_dir}: the head has one output, which makes no choice between labels")
-    length = _length(opened, head, max_seq_length)
-    vocab = load_fitting_vocab(opened.vocab_file, opened.config)
-    tokenizer = FullTokenizer(vocab, opened.metadata.do_lower_case if opened.metadata else True)
-    weights = reader.load(encoder_shapes(opened.config) | head.shapes(opened.config))
-    model = BertModel(opened.config, head, weights)
-    if isinstance(head, TaggingHead):
-        return EntityPredictor(model, labels, tokenizer, length, batch_size)
-    return ClassPredictor(model, labels, tokenizer, length, batch_size)
+    model = LocalModel(model_dir, precision, engine)
+    logger.info("engine %s, precision %s", model.choice.engine, model.choice.precision)
+    if model.need_head(CLASSIFICATION, TAGGING) == TAGGING:
+        return EntityPredictor(Tagger(model, max_seq_length, batch_size=batch_size))
+    return ClassPredictor(Classifier(model, max_seq_length, batch_size=batch_size))
 
 
-def predict(model_dir: Path, source: str, target: str, batch_size: int, max_seq_length: int | None = None) -> int:
+def predict(
+    model_dir: Path,
+    source: str,
+    target: str,
+    batch_size: int,
+    max_seq_length: int | None = None,
+    precision: str = "fp32",
+    engine: str = AUTO,
+) -> int:
     """Answer each line of a file with one line of JSON, in order and in constant memory.
 
     Args:
@@ -155,7 +120,7 @@ def predict(model_dir: Path, source: str, target: str, batch_size: int, max_seq_
     """
     total = count_lines(source)
     with StopSignals() as stop, replaced_lines(target) as write:
-        predictor = load_predictor(model_dir, batch_size, max_seq_length)
+        predictor = load_predictor(model_dir, batch_size, max_seq_length, precision, engine)
         count = 0
         with progress_bar(total, "text", "predicting") as bar:
             for texts in stop.each(text_chunks(source)):
@@ -180,11 +145,3 @@ class _Share:
         reached = self._texts * self._done // self._inputs
         self._progress.update(reached - self._shown)
         self._shown = reached
-
-
-def _length(opened: ModelDirectory, head: Head, asked: int | None) -> int:
-    limit = opened.config.max_position_embeddings
-    if asked is not None and asked > limit:
-        raise BertFtError(f"--max_seq_length={asked} is more than the model's {limit} positions")
-    trained = opened.metadata.max_seq_length if opened.metadata and isinstance(head, TaggingHead) else limit
-    return asked or min(trained, limit)

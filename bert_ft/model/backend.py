@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from bert_ft.hardware.processor import switch_onednn
 
-__all__ = ["tf", "use_threads"]
+__all__ = ["tf", "use_machine"]
 
 
 @contextlib.contextmanager
@@ -69,13 +69,17 @@ with _without_collection(), _without_keras():
             import tensorflow as tf
 
 
-def use_threads(count: int, callers: int = 1) -> None:
-    """Give TensorFlow ``count`` threads inside an operation, and one operation at a time for each caller.
+def use_machine(threads: int, callers: int, gpu: bool) -> None:
+    """Give TensorFlow ``threads`` inside an operation, and one operation at a time for each caller.
 
-    Must be called before the first operation runs.
+    In a process where an operation has run already, all stays as it is.
 
     Args:
         callers: Python threads that may run a graph at the same time.
+        gpu: whether it may use one.
     """
-    tf.config.threading.set_intra_op_parallelism_threads(count)
-    tf.config.threading.set_inter_op_parallelism_threads(callers)
+    with contextlib.suppress(RuntimeError):
+        if not gpu:
+            tf.config.set_visible_devices([], "GPU")
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(callers)

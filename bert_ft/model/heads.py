@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol
 
 from bert_ft.checkpoint.config import BertConfig
 from bert_ft.checkpoint.directory import ModelMetadata
-from bert_ft.checkpoint.head import CRF_TRANSITIONS, head_kind
+from bert_ft.checkpoint.head import CLASSIFICATION, CRF_TRANSITIONS, TAGGING, HeadKind, head_kind, head_shapes
 from bert_ft.checkpoint.variables import Shapes
 from bert_ft.model.backend import tf
 from bert_ft.model.crf import log_likelihood
@@ -46,10 +46,10 @@ class ClassificationHead:
 
     num_labels: int
     dropout: float = HEAD_DROPOUT
-    name: ClassVar[str] = "classification"
+    name: ClassVar[str] = CLASSIFICATION
 
     def shapes(self, config: BertConfig) -> Shapes:
-        return _output_shapes(self.num_labels, config)
+        return head_shapes(self.num_labels, config)
 
     def logits(self, weights: Mapping[str, Any], last_layer: Any, batch: PackedTensors, dropout: Dropout | None) -> Any:
         """float32 [B, num_labels]"""
@@ -74,11 +74,10 @@ class TaggingHead:
     num_labels: int
     crf: bool = False
     dropout: float = HEAD_DROPOUT
-    name: ClassVar[str] = "tagging"
+    name: ClassVar[str] = TAGGING
 
     def shapes(self, config: BertConfig) -> Shapes:
-        transitions: Shapes = {CRF_TRANSITIONS: (self.num_labels, self.num_labels)} if self.crf else {}
-        return _output_shapes(self.num_labels, config) | transitions
+        return head_shapes(self.num_labels, config, self.crf)
 
     def logits(self, weights: Mapping[str, Any], last_layer: Any, batch: PackedTensors, dropout: Dropout | None) -> Any:
         """float32 [T, num_labels]"""
@@ -112,16 +111,13 @@ class TaggingHead:
 def stored_head(metadata: ModelMetadata | None, stored: Shapes) -> tuple[Head | None, list[str]]:
     """The head that a model directory holds and its labels in id order; see :func:`head_kind`."""
     kind = head_kind(metadata, stored)
-    if kind is None:
-        return None, []
+    return (None, []) if kind is None else (head_of(kind), kind.labels)
+
+
+def head_of(kind: HeadKind) -> Head:
+    """With the formulas of its logits and its loss."""
     count = len(kind.labels)
-    if kind.name == ClassificationHead.name:
-        return ClassificationHead(count), kind.labels
-    return TaggingHead(count, crf=kind.crf), kind.labels
-
-
-def _output_shapes(num_labels: int, config: BertConfig) -> Shapes:
-    return {"output_weights": (num_labels, config.hidden_size), "output_bias": (num_labels,)}
+    return ClassificationHead(count) if kind.name == CLASSIFICATION else TaggingHead(count, crf=kind.crf)
 
 
 def _output(weights: Mapping[str, Any], x: Any) -> Any:

@@ -13,6 +13,7 @@ from bert_ft.model.dropout import Dropout
 from bert_ft.model.encoder import embedding_weights, encode, layer_weights
 from bert_ft.model.heads import Head
 from bert_ft.model.tensors import PackedTensors, packed_signature
+from bert_ft.text.packing import PackedBatch
 
 
 class BertModel:
@@ -34,9 +35,13 @@ class BertModel:
         hidden = encode(embedding_weights(self.variables), layers, self.config, batch, dropout)[-1]
         return self.head.logits(self.variables, hidden, batch, dropout)
 
-    def predict(self, batch: PackedTensors) -> np.ndarray:
-        """The head's scores without dropout."""
-        return self._predict(*batch).numpy()
+    @property
+    def num_labels(self) -> int:
+        return int(self.variables["output_bias"].shape[0])
+
+    def head_logits(self, batch: PackedBatch) -> np.ndarray:
+        """The head's scores without dropout; see :class:`bert_ft.inference.logits.ScoringModel`."""
+        return self._predict(*PackedTensors.of(batch)).numpy()
 
     def assign(self, weights: Mapping[str, np.ndarray]) -> None:
         for name, variable in self.variables.items():

@@ -13,9 +13,9 @@ import numpy as np
 
 from bert_ft.checkpoint.directory import METADATA_FILE, ModelMetadata
 from bert_ft.checkpoint.overwrite import refuse_source
+from bert_ft.checkpoint.reader import CheckpointReader
 from bert_ft.checkpoint.save import save_model_directory
 from bert_ft.checkpoint.variables import encoder_shapes
-from bert_ft.checkpoint.writer import CheckpointReader
 from bert_ft.errors import BertFtError
 from bert_ft.logs import Progress
 from bert_ft.model.heads import Head, stored_head

@@ -17,12 +17,12 @@ from bert_ft.checkpoint.directory import (
     VOCAB_NAME,
     ModelMetadata,
     check_checkpoint_files,
+    load_fitting_vocab,
     sha256,
 )
 from bert_ft.checkpoint.initializer import initialize
+from bert_ft.checkpoint.reader import CheckpointReader
 from bert_ft.checkpoint.variables import encoder_shapes
-from bert_ft.checkpoint.vocabulary import load_fitting_vocab
-from bert_ft.checkpoint.writer import CheckpointReader
 from bert_ft.errors import BertFtError
 from bert_ft.model.heads import Head
 from bert_ft.text.tokenizer import FullTokenizer

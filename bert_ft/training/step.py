@@ -1,22 +1,18 @@
-"""One step of training, and scoring without training."""
+"""One step of training."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from bert_ft.logs import Progress
 from bert_ft.model.backend import tf
 from bert_ft.model.dropout import Dropout
 from bert_ft.model.tensors import PackedTensors, packed_signature
 from bert_ft.model.trainable import BertModel
 from bert_ft.text.packing import InputFeatures, pack
 from bert_ft.training.optimizer import AdamWeightDecay
-
-_PART_VALUES = 1 << 20
-"""Scores that are held at a time, unless one batch has more; float64 copies of them take 8 MB each."""
 
 
 class Trainer:
@@ -83,64 +79,3 @@ class Trainer:
         scalars = [tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.float32)]
         signature = [*scalars, tf.TensorSpec([None], tf.int32), *packed_signature()]
         return tf.function(step, input_signature=signature, autograph=False)
-
-
-def predict_logits(
-    model: BertModel, features: Sequence[InputFeatures], batch_size: int, progress: Progress | None = None
-) -> np.ndarray:
-    """A classification head's scores for each text, in the order given.
-
-    Args:
-        batch_size: texts a batch; it changes speed and memory, not the scores.
-        progress: advanced by each batch's texts; None for none.
-
-    Returns:
-        float32 [len(features), num_labels]
-    """
-    return np.stack(_by_text(model, features, batch_size, progress, lambda logits, lengths: list(logits)))
-
-
-def logits_in_parts(
-    model: BertModel, features: Sequence[InputFeatures], batch_size: int, progress: Progress | None = None
-) -> Iterator[np.ndarray]:
-    """As :func:`predict_logits`, part by part in the order given, so that 50,000 labels need no more memory than few.
-
-    Yields:
-        float32 [n, num_labels]
-    """
-    values = int(model.variables["output_bias"].shape[0])
-    for part in _chunks(np.arange(len(features)), max(batch_size, _PART_VALUES // values)):
-        yield predict_logits(model, [features[index] for index in part], batch_size, progress)
-
-
-def predict_token_logits(
-    model: BertModel, features: Sequence[InputFeatures], batch_size: int, progress: Progress | None = None
-) -> list[np.ndarray]:
-    """A tagging head's scores for each text, float32 [pieces of the text, num_labels]; as :func:`predict_logits`."""
-
-    def split(logits: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
-        return np.split(logits, np.cumsum(lengths)[:-1])
-
-    return _by_text(model, features, batch_size, progress, split)
-
-
-def _by_text(
-    model: BertModel,
-    features: Sequence[InputFeatures],
-    batch_size: int,
-    progress: Progress | None,
-    split: Callable[[np.ndarray, np.ndarray], list[np.ndarray]],
-) -> list[np.ndarray]:
-    """Run texts of similar length together and put their results back in order."""
-    results: list[np.ndarray] = [np.empty(0)] * len(features)
-    for indices in _chunks(np.argsort([len(f.ids) for f in features], kind="stable"), batch_size):
-        batch = pack([features[index] for index in indices])
-        for index, part in zip(indices, split(model.predict(PackedTensors.of(batch)), batch.lengths), strict=True):
-            results[index] = part
-        if progress is not None:
-            progress.update(len(indices))
-    return results
-
-
-def _chunks(order: np.ndarray, size: int) -> Iterable[np.ndarray]:
-    return (order[start : start + size] for start in range(0, len(order), size))

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from bert_ft.checkpoint.directory import METADATA_FILE, open_model_directory, sha256
+from bert_ft.checkpoint.reader import CheckpointReader
 from bert_ft.checkpoint.variables import Shapes
-from bert_ft.checkpoint.writer import CheckpointReader, write_variables
+from bert_ft.checkpoint.writer import write_variables
 from bert_ft.errors import BertFtError
 from bert_ft.files.replace import clear_leftovers, remove_directory, replaced_directory
 from bert_ft.training.loop import FitResult

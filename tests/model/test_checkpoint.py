@@ -7,8 +7,9 @@ import pytest
 
 from bert_ft.checkpoint.config import BertConfig
 from bert_ft.checkpoint.export import describe, export_checkpoint, new_checkpoint
+from bert_ft.checkpoint.reader import CheckpointReader
 from bert_ft.checkpoint.variables import encoder_shapes
-from bert_ft.checkpoint.writer import CheckpointReader, write_checkpoint
+from bert_ft.checkpoint.writer import write_checkpoint
 from bert_ft.errors import BertFtError
 from bert_ft.model.backend import tf
 

@@ -17,9 +17,9 @@ from safetensors.numpy import load_file, save_file
 from bert_ft.checkpoint.directory import ModelMetadata, open_model_directory
 from bert_ft.checkpoint.huggingface.convert import export_model, import_model
 from bert_ft.checkpoint.initializer import initialize
+from bert_ft.checkpoint.reader import CheckpointReader
 from bert_ft.checkpoint.save import save_model_directory
 from bert_ft.checkpoint.variables import encoder_shapes
-from bert_ft.checkpoint.writer import CheckpointReader
 from bert_ft.commands.main import main
 from bert_ft.errors import BertFtError
 from bert_ft.model.heads import TaggingHead

@@ -8,11 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from bert_ft.checkpoint.crc32c import crc32c
-from bert_ft.checkpoint.reader import PlainCheckpoint, has_slices
+from bert_ft.checkpoint.reader import CheckpointReader
 from bert_ft.checkpoint.writer import write_variables
 from bert_ft.errors import BertFtError
 from bert_ft.model.backend import tf
@@ -30,7 +27,7 @@ def prefix(tmp_path: Path) -> Path:
 
 
 def test_values_are_tensorflows(prefix: Path) -> None:
-    loaded = PlainCheckpoint(prefix).load(SHAPES)
+    loaded = CheckpointReader(prefix).load(SHAPES)
     reader = tf.train.load_checkpoint(str(prefix))
     assert loaded.keys() == SHAPES.keys()
     for name, values in loaded.items():
@@ -42,7 +39,7 @@ def test_values_are_tensorflows(prefix: Path) -> None:
 def test_other_float_types_are_read_as_float32(tmp_path: Path, dtype: tf.DType) -> None:
     values = tf.cast(tf.constant([1.5, -2.25, 1e-3]), dtype)
     write_variables(tmp_path / "m.ckpt", {"x": values})
-    loaded = PlainCheckpoint(tmp_path / "m.ckpt").load({"x": (3,)})["x"]
+    loaded = CheckpointReader(tmp_path / "m.ckpt").load({"x": (3,)})["x"]
     np.testing.assert_array_equal(loaded, tf.cast(values, tf.float32).numpy())
 
 
@@ -51,12 +48,12 @@ def test_other_float_types_are_read_as_float32(tmp_path: Path, dtype: tf.DType) 
     [
         ({"z": (1,)}, "variable z is missing"),
         ({"c": (4,)}, r"variable c has shape \[3\].* asks for \[4\]"),
-        ({"a/step": (3,)}, "a/step is not of a floating-point type"),
+        ({"a/step": (3,)}, "variable a/step is of type uint8, not float32"),
     ],
 )
 def test_variables_that_do_not_fit_are_named(prefix: Path, expected: dict, message: str) -> None:
     with pytest.raises(BertFtError, match=message):
-        PlainCheckpoint(prefix).load(expected)
+        CheckpointReader(prefix).load(expected)
 
 
 def test_damage_is_found(prefix: Path) -> None:
@@ -65,41 +62,19 @@ def test_damage_is_found(prefix: Path) -> None:
     for position in (0, 40_000, len(whole) - 1):
         path.write_bytes(whole[:position] + bytes([whole[position] ^ 4]) + whole[position + 1 :])
         with pytest.raises(BertFtError, match=r"truncated or damaged .its checksum"):
-            PlainCheckpoint(prefix).load(SHAPES)
+            CheckpointReader(prefix).load(SHAPES)
     path.write_bytes(whole[:-1])
     with pytest.raises(BertFtError, match=r"truncated or damaged .it is cut off"):
-        PlainCheckpoint(prefix).load(SHAPES)
+        CheckpointReader(prefix).load(SHAPES)
 
 
-def test_whole_variables_and_what_is_no_index_have_no_slices(tmp_path: Path) -> None:
-    tf.raw_ops.SaveV2(prefix=str(tmp_path / "m"), tensor_names=["x"], shape_and_slices=[""], tensors=[tf.zeros([2])])
-    (tmp_path / "broken.index").write_bytes(b"no index")
-    assert [has_slices(tmp_path / name) for name in ("m", "broken", "absent")] == [False, False, False]
-
-
-def test_a_variable_in_slices_is_refused(tmp_path: Path) -> None:
-    values = tf.ones([4, 2])
+def test_a_variable_in_slices_is_put_together(tmp_path: Path) -> None:
+    values = np.arange(16, dtype=np.float32).reshape(8, 2)
     tf.raw_ops.SaveV2(
-        prefix=str(tmp_path / "m.ckpt"), tensor_names=["x"], shape_and_slices=["8 2 0,4:0,2"], tensors=[values]
-    )
-    assert has_slices(tmp_path / "m.ckpt")
-    with pytest.raises(BertFtError, match="x is stored in slices"):
-        PlainCheckpoint(tmp_path / "m.ckpt").load({"x": (8, 2)})
-
-
-def test_checksum_of_the_rfc() -> None:
-    """RFC 3720, appendix B.4."""
-    assert crc32c(np.zeros(32, np.uint8)) == 0x8A9136AA
-    assert crc32c(np.full(32, 255, np.uint8)) == 0x62A8AB43
-    assert crc32c(np.arange(32, dtype=np.uint8)) == 0x46DD794E
-
-
-@given(st.integers(0, 70_000), st.integers(0, 2**32 - 1))
-def test_checksums_of_all_lengths_follow_the_definition(length: int, seed: int) -> None:
-    """A checksum followed by its own bytes always gives one and the same residue."""
-    data = np.random.default_rng(seed).integers(0, 256, length, np.uint8)
-    own = np.frombuffer(crc32c(data).to_bytes(4, "little"), np.uint8)
-    assert crc32c(np.concatenate([data, own])) == 0x48674BC7
+        prefix=str(tmp_path / "m.ckpt"), tensor_names=["x"] * 2, shape_and_slices=["8 2 0,4:0,2", "8 2 4,4:0,2"],
+        tensors=[values[:4], values[4:]],
+    )  # fmt: skip
+    np.testing.assert_array_equal(CheckpointReader(tmp_path / "m.ckpt").load({"x": (8, 2)})["x"], values)
 
 
 def test_tensorflow_is_not_imported() -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from bert_ft.checkpoint.config import BertConfig
 from bert_ft.checkpoint.directory import open_model_directory
+from bert_ft.checkpoint.reader import CheckpointReader
 from bert_ft.checkpoint.variables import encoder_shapes
-from bert_ft.checkpoint.writer import CheckpointReader
 from bert_ft.errors import BertFtError
 from bert_ft.files.small import read_small
 from tests.model.crafted_index import STRING, write_index

@@ -16,16 +16,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from bert_serving.client import BertClient
-from bert_serving.server import engine_choice
 from bert_serving.server.helper import get_args_parser
 from bert_serving.server.settings import resolve
 
 from bert_ft.checkpoint.config import BertConfig
 from bert_ft.checkpoint.directory import ModelMetadata, open_model_directory
 from bert_ft.checkpoint.initializer import initialize
+from bert_ft.checkpoint.reader import CheckpointReader
 from bert_ft.checkpoint.save import save_model_directory
 from bert_ft.checkpoint.variables import encoder_shapes
-from bert_ft.checkpoint.writer import CheckpointReader, write_variables
+from bert_ft.checkpoint.writer import write_variables
+from bert_ft.engines import selection
 from bert_ft.engines.base import EngineOptions
 from bert_ft.engines.openvino import int8 as openvino_int8
 from bert_ft.engines.openvino import quantize as openvino_quantize
@@ -96,7 +97,7 @@ def own_dir(tmp_path: Path) -> Path:
 @pytest.fixture
 def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
     """The engine's lines, whether or not something in this process keeps them from the root logger."""
-    logger = logging.getLogger("bert_serving")
+    logger = logging.getLogger("bert_ft")
     caplog.set_level(logging.INFO, logger.name)
     logger.addHandler(caplog.handler)
     propagates, logger.propagate = logger.propagate, False
@@ -351,14 +352,14 @@ def test_libraries_that_are_not_installed(
     def find(name: str) -> ModuleSpec | None:
         return None if name in absent else ModuleSpec(name, None)
 
-    monkeypatch.setattr(engine_choice, "find_spec", find)
+    monkeypatch.setattr(selection, "find_spec", find)
     with pytest.raises(BertFtError, match=message) as caught:
         options(FOLDER / "small", *flags.split())
     assert str(caught.value).endswith('pip install "bert-ft[openvino]"')
 
 
 def test_openvino_without_int8_needs_no_nncf(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_choice, "find_spec", lambda name: None if name == "nncf" else ModuleSpec(name, None))
+    monkeypatch.setattr(selection, "find_spec", lambda name: None if name == "nncf" else ModuleSpec(name, None))
     assert options(FOLDER / "small", "-engine", "openvino").precision == "fp32"
 
 

@@ -14,7 +14,8 @@ from bert_ft.checkpoint.initializer import initialize
 from bert_ft.checkpoint.save import save_model_directory
 from bert_ft.checkpoint.variables import encoder_shapes
 from bert_ft.engines.openvino.engine import OpenvinoEngine
-from bert_ft.engines.parts import PLACES_PER_THREAD, cut_by_length
+from bert_ft.engines.parts import cut_by_length
+from bert_ft.engines.plan import PLACES_PER_THREAD
 from bert_ft.engines.tensorflow import TensorFlowEngine
 from bert_ft.model.heads import ClassificationHead, TaggingHead
 from bert_ft.text.packing import PackedBatch

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bert_ft.checkpoint.directory import ModelMetadata, open_model_directory
-from bert_ft.checkpoint.writer import CheckpointReader
+from bert_ft.checkpoint.reader import CheckpointReader
 from bert_ft.errors import BertFtError
 from bert_ft.tasks.classification import run as classification_run
 from bert_ft.tasks.tagging import run as tagging_run

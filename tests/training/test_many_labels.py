@@ -11,13 +11,14 @@ from click.testing import CliRunner
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 from bert_ft.checkpoint.directory import open_model_directory
+from bert_ft.checkpoint.reader import CheckpointReader
 from bert_ft.checkpoint.variables import encoder_shapes
-from bert_ft.checkpoint.writer import CheckpointReader
 from bert_ft.commands import main as cli
 from bert_ft.data.rows import BadRows
 from bert_ft.errors import BertFtError
+from bert_ft.inference import logits as scoring
+from bert_ft.inference.logits import logits_in_parts, predict_logits
 from bert_ft.model.heads import ClassificationHead
-from bert_ft.model.tensors import PackedTensors
 from bert_ft.model.trainable import BertModel
 from bert_ft.shown import first_of
 from bert_ft.tasks.classification.examples import read_split
@@ -26,7 +27,6 @@ from bert_ft.text.inputs import InputBuilder
 from bert_ft.text.packing import pack
 from bert_ft.text.tokenizer import FullTokenizer
 from bert_ft.text.vocab import Vocab
-from bert_ft.training import step as trainer
 from tests.small_training import CLASSIFY, WORDS, train, write_data
 
 LABELS = 3000
@@ -50,7 +50,7 @@ def output(folder: Path) -> Path:
     """Trained and scored with parts of 5 texts."""
     output = folder / "out"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "_PART_VALUES", 5 * LABELS)
+        patch.setattr(scoring, "_PART_VALUES", 5 * LABELS)
         flags = ["--do_train", "--do_eval", "--do_predict", "--num_train_epochs=0.02", "--predict_batch_size=2"]
         done = train(folder, CLASSIFY, output, *flags, "--eval_batch_size=2")
     assert done.exit_code == 0, done.output
@@ -67,7 +67,7 @@ def probabilities(output: Path, rows: list[list[str]]) -> np.ndarray:
     weights = CheckpointReader(opened.checkpoint).load(encoder_shapes(opened.config) | head.shapes(opened.config))
     model = BertModel(opened.config, head, weights)
     inputs = InputBuilder(FullTokenizer(Vocab.load(opened.vocab_file), True), 128)
-    logits = [model.predict(PackedTensors.of(pack(inputs.texts([text]))))[0].astype(np.float64) for _, text in rows]
+    logits = [model.head_logits(pack(inputs.texts([text])))[0].astype(np.float64) for _, text in rows]
     return np.array([np.exp(row) / np.exp(row).sum() for row in logits])
 
 
@@ -107,7 +107,7 @@ def test_inspect_and_an_unknown_label_show_the_first(folder: Path, output: Path)
 
 
 def test_predict_answers_in_parts(folder: Path, output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer, "_PART_VALUES", 5 * LABELS)
+    monkeypatch.setattr(scoring, "_PART_VALUES", 5 * LABELS)
     rows = [line.split("\t") for line in (folder / "test.tsv").read_text(encoding="utf-8").splitlines()]
     (folder / "texts.txt").write_text("".join(f"{text}\n" for _, text in rows), encoding="utf-8")
     target = folder / "answers.jsonl"
@@ -123,12 +123,12 @@ def test_predict_answers_in_parts(folder: Path, output: Path, monkeypatch: pytes
 def test_no_more_scores_are_held_than_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.training.test_training import CLASSES, new_model, random_rows
 
-    monkeypatch.setattr(trainer, "_PART_VALUES", 3 * CLASSES)
+    monkeypatch.setattr(scoring, "_PART_VALUES", 3 * CLASSES)
     model, rows = new_model(), random_rows(10).features
-    parts = list(trainer.logits_in_parts(model, rows, 2))
+    parts = list(logits_in_parts(model, rows, 2))
     assert [len(part) for part in parts] == [3, 3, 3, 1]
-    assert [len(part) for part in trainer.logits_in_parts(model, rows, 8)] == [8, 2]
-    np.testing.assert_allclose(np.concatenate(parts), trainer.predict_logits(model, rows, 10), atol=1e-5)
+    assert [len(part) for part in logits_in_parts(model, rows, 8)] == [8, 2]
+    np.testing.assert_allclose(np.concatenate(parts), predict_logits(model, rows, 10), atol=1e-5)
 
 
 def test_the_first_of_some_names() -> None:

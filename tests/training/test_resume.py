@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from bert_ft.checkpoint.directory import ModelMetadata, open_model_directory
-from bert_ft.checkpoint.writer import CheckpointReader
+from bert_ft.checkpoint.reader import CheckpointReader
 from bert_ft.training import fine_tune
 from bert_ft.training import training_state as state
 from bert_ft.training.loop import FitResult

@@ -9,13 +9,13 @@ from bert_ft.checkpoint.config import BertConfig
 from bert_ft.checkpoint.initializer import initialize
 from bert_ft.checkpoint.variables import encoder_shapes
 from bert_ft.errors import BertFtError
+from bert_ft.inference.logits import predict_logits
 from bert_ft.model.heads import ClassificationHead
-from bert_ft.model.tensors import PackedTensors
 from bert_ft.model.trainable import BertModel
 from bert_ft.text.packing import InputFeatures, pack
 from bert_ft.training.loop import FitResult, Plan, TrainingSet, fit
 from bert_ft.training.schedule import Schedule
-from bert_ft.training.step import Trainer, predict_logits
+from bert_ft.training.step import Trainer
 
 VOCAB, CLASSES = 200, 4
 
@@ -103,7 +103,7 @@ def losses_of_one_batch(model: BertModel, data: TrainingSet, steps: int, with_dr
 
 def test_prediction_keeps_order_and_is_the_same_in_any_batch_size() -> None:
     data, model = random_rows(37), new_model()
-    one_by_one = np.concatenate([model.predict(PackedTensors.of(pack([f]))) for f in data.features])
+    one_by_one = np.concatenate([model.head_logits(pack([f])) for f in data.features])
     for batch_size in (1, 8, 64):
         np.testing.assert_allclose(predict_logits(model, data.features, batch_size), one_by_one, atol=1e-5)
 

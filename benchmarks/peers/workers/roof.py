@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from bert_ft.model.backend import tf, use_threads
+from bert_ft.model.backend import tf, use_machine
 
 TOKENS, HIDDEN, INNER = 4096, 768, 3072
 SECONDS = 1.0
@@ -21,7 +21,7 @@ SECONDS = 1.0
 
 def main() -> None:
     spec = json.loads(Path(sys.argv[1]).read_text())
-    use_threads(spec["threads"])
+    use_machine(spec["threads"], 1, gpu=False)
     dtype = {"fp32": tf.float32, "bf16": tf.bfloat16}[spec["precision"]]
     with tf.device("CPU"):
         x = tf.cast(tf.random.normal([TOKENS, HIDDEN]), dtype)

@@ -11,6 +11,7 @@ from typing import Any
 
 from bert_ft.checkpoint.config import BertConfig
 from bert_ft.checkpoint.directory import ModelMetadata
+from bert_ft.checkpoint.head import CLASSIFICATION, TAGGING, HeadKind
 from bert_ft.errors import BertFtError
 from bert_ft.files.small import read_small
 from bert_ft.numerics import LAYER_NORM_EPSILON
@@ -20,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 CONFIG_FILE = "config.json"
 TOKENIZER_FILE = "tokenizer_config.json"
-CLASSIFIERS = {"BertForSequenceClassification": "classification", "BertForTokenClassification": "tagging"}
+CLASSIFIERS = {"BertForSequenceClassification": CLASSIFICATION, "BertForTokenClassification": TAGGING}
 _ACTIVATIONS = {"gelu_pytorch_tanh": "gelu_tanh", "gelu_fast": "gelu_new"}  # gelu_fast: the tanh form once more
 _ACTIVATION_NAMES = {"gelu_tanh": "gelu_pytorch_tanh"}
 _UNSUPPORTED = {"position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False}
@@ -50,7 +51,7 @@ def read_config(raw: dict[str, Any], source: str) -> BertConfig:
     return BertConfig.from_dict({"vocab_size": 30522, "type_vocab_size": 2, **known}, source)
 
 
-def head_kind(raw: dict[str, Any], source: str) -> str | None:
+def classifier_kind(raw: dict[str, Any], source: str) -> str | None:
     """Our name for the head of the class that config.json names first, None for all other classes."""
     architectures = raw.get("architectures")
     first = architectures[0] if isinstance(architectures, list) and architectures else None
@@ -102,10 +103,7 @@ def write_config(config: BertConfig, metadata: ModelMetadata) -> dict[str, Any]:
         "model_type": "bert",
         "position_embedding_type": "absolute",
     }
-    if metadata.head:
-        result["id2label"] = {str(index): label for index, label in enumerate(metadata.labels)}
-        result["label2id"] = {label: index for index, label in enumerate(metadata.labels)}
-    return result
+    return result | (HeadKind(metadata.head, metadata.labels).label_maps if metadata.head else {})
 
 
 def read_casing(folder: Path, tokenizer: dict[str, Any], asked: bool | None) -> bool:

@@ -10,14 +10,19 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from bert_ft.checkpoint.config import BertConfig
-from bert_ft.checkpoint.directory import VOCAB_NAME, ModelDirectory, ModelMetadata, open_model_directory
-from bert_ft.checkpoint.head import CRF_TRANSITIONS
+from bert_ft.checkpoint.directory import (
+    VOCAB_NAME,
+    ModelDirectory,
+    ModelMetadata,
+    load_fitting_vocab,
+    open_model_directory,
+)
+from bert_ft.checkpoint.head import CRF_TRANSITIONS, TAGGING, HeadKind, head_kind
 from bert_ft.checkpoint.huggingface.config import (
     CONFIG_FILE,
     TOKENIZER_FILE,
     check_bio,
-    head_kind,
+    classifier_kind,
     read_casing,
     read_config,
     read_json,
@@ -31,13 +36,11 @@ from bert_ft.checkpoint.huggingface.names import prefixed_tensor_name, tensor_na
 from bert_ft.checkpoint.huggingface.tensors import WEIGHTS_FILE, TensorReader, turned
 from bert_ft.checkpoint.initializer import initialize
 from bert_ft.checkpoint.overwrite import refuse_model, refuse_source
+from bert_ft.checkpoint.reader import CheckpointReader
 from bert_ft.checkpoint.save import save_model_directory
-from bert_ft.checkpoint.variables import Shapes, encoder_shapes, is_training_state, pooler_shapes
-from bert_ft.checkpoint.vocabulary import load_fitting_vocab
-from bert_ft.checkpoint.writer import CheckpointReader
+from bert_ft.checkpoint.variables import encoder_shapes, is_training_state, pooler_shapes
 from bert_ft.errors import BertFtError
 from bert_ft.files.replace import replaced_directory
-from bert_ft.model.heads import Head, TaggingHead, stored_head
 
 logger = logging.getLogger(__name__)
 
@@ -78,12 +81,12 @@ def import_model(
     load_fitting_vocab(vocab_file, config)
     tokenizer = read_json(folder / TOKENIZER_FILE) if (folder / TOKENIZER_FILE).is_file() else {}
     lower = read_casing(folder, tokenizer, do_lower_case)
-    kind = None if encoder_only else head_kind(raw, str(source))
+    kind = None if encoder_only else classifier_kind(raw, str(source))
     with TensorReader(folder) as tensors:
-        labels = _labels(kind, raw, tensors, str(source))
+        head = _head(kind, raw, tensors, str(source))
         pooler = pooler_shapes(config)
         new = {} if any(tensor_name(name) in tensors.shapes for name in pooler) else pooler
-        shapes = encoder_shapes(config) | _head_shapes(kind, labels, config, tensors)
+        shapes = encoder_shapes(config) | (head.shapes(config) if head else {})
         wanted = {name: shape for name, shape in shapes.items() if name not in new}
         weights = {name: tensors.read(name, shape) for name, shape in wanted.items()}
         _say_left_out("tensors", tensors.others(wanted))
@@ -93,10 +96,10 @@ def import_model(
     metadata = ModelMetadata(
         task="imported" if kind else "encoder",
         head=kind,
-        labels=labels,
+        labels=head.labels if head else [],
         max_seq_length=read_max_seq_length(tokenizer, config),
         do_lower_case=lower,
-        head_options=_head_options(kind, labels, CRF_TRANSITIONS in wanted),
+        head_options=head.options if head else {},
     )
     save_model_directory(output, weights, config, vocab_file, metadata)
     print(f"{output}: {len(weights)} variables, {kind or 'no'} head, {'lower-cased' if lower else 'case kept'}")
@@ -119,8 +122,8 @@ def export_model(model_dir: Path, output: Path, overwrite: bool = False) -> None
     opened = open_model_directory(model_dir)
     load_fitting_vocab(opened.vocab_file, opened.config)
     reader = CheckpointReader(opened.checkpoint)
-    head, labels = stored_head(opened.metadata, reader.shapes)
-    metadata = opened.metadata or _guessed_metadata(opened, head, labels)
+    head = head_kind(opened.metadata, reader.shapes)
+    metadata = opened.metadata or _guessed_metadata(opened, head)
     shapes = encoder_shapes(opened.config) | (head.shapes(opened.config) if head else {})
     weights = reader.load(shapes)
     _say_left_out("variables", [name for name in reader.shapes if name not in shapes and not is_training_state(name)])
@@ -139,9 +142,9 @@ def export_model(model_dir: Path, output: Path, overwrite: bool = False) -> None
     print(f"{output}: {len(tensors)} tensors, {config['architectures'][0]}")
 
 
-def _labels(kind: str | None, raw: dict[str, Any], tensors: TensorReader, source: str) -> list[str]:
+def _head(kind: str | None, raw: dict[str, Any], tensors: TensorReader, source: str) -> HeadKind | None:
     if kind is None:
-        return []
+        return None
     stored = tensors.shapes.get(tensor_name("output_weights"))
     if not stored:
         raise BertFtError(
@@ -149,35 +152,16 @@ def _labels(kind: str | None, raw: dict[str, Any], tensors: TensorReader, source
             "import with --encoder_only"
         )
     labels = read_labels(raw, stored[0], source)
-    if kind == TaggingHead.name:
+    if kind == TAGGING:
         check_bio(labels, source)
-    return labels
+    return HeadKind(kind, labels, crf=kind == TAGGING and tensor_name(CRF_TRANSITIONS) in tensors.shapes)
 
 
-def _head_shapes(kind: str | None, labels: list[str], config: BertConfig, tensors: TensorReader) -> Shapes:
-    if kind is None:
-        return {}
-    count = len(labels)
-    shapes: Shapes = {"output_weights": (count, config.hidden_size), "output_bias": (count,)}
-    if kind == TaggingHead.name and tensor_name(CRF_TRANSITIONS) in tensors.shapes:
-        shapes[CRF_TRANSITIONS] = (count, count)
-    return shapes
-
-
-def _head_options(kind: str | None, labels: list[str], crf: bool) -> dict[str, Any]:
-    if kind != TaggingHead.name:
-        return {}
-    return {
-        "crf": crf,
-        "id2label": {str(index): label for index, label in enumerate(labels)},
-        "label2id": {label: index for index, label in enumerate(labels)},
-    }
-
-
-def _guessed_metadata(opened: ModelDirectory, head: Head | None, labels: list[str]) -> ModelMetadata:
+def _guessed_metadata(opened: ModelDirectory, head: HeadKind | None) -> ModelMetadata:
     logger.warning("%s: has no bert_ft.json; its text is taken to be lower-cased", opened.path)
     length = opened.config.max_position_embeddings
-    return ModelMetadata("exported", head.name if head else None, labels, length, do_lower_case=True)
+    name, labels = (head.name, head.labels) if head else (None, [])
+    return ModelMetadata("exported", name, labels, length, do_lower_case=True)
 
 
 def _say_left_out(kind: str, names: list[str]) -> None:

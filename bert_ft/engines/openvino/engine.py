@@ -7,21 +7,16 @@ from typing import Any
 import numpy as np
 import openvino as ov
 
-from bert_ft.checkpoint.config import BertConfig
-from bert_ft.checkpoint.directory import open_model_directory
-from bert_ft.checkpoint.head import CLASSIFICATION, CRF_TRANSITIONS, HeadKind, head_kind
-from bert_ft.checkpoint.reader import PlainCheckpoint
-from bert_ft.checkpoint.variables import Shapes, layer_shapes, pooler_shapes
 from bert_ft.engines.base import ENCODE, EngineOptions
-from bert_ft.engines.numpy_outputs import first_tokens, head_logits, pool_tokens, pooled_output, probabilities
+from bert_ft.engines.numpy_outputs import TokenArrays, head_logits, pooled_output, probabilities
 from bert_ft.engines.openvino.core import core, has_bfloat16
 from bert_ft.engines.openvino.graph import encoder_graph, part_of
 from bert_ft.engines.openvino.inputs import graph_inputs
 from bert_ft.engines.openvino.int8 import int8_graph
-from bert_ft.engines.parts import PLACES_PER_THREAD, Results, outputs_by_token, run_in_parts
-from bert_ft.engines.plan import check_head
+from bert_ft.engines.parts import Results, run_in_parts
+from bert_ft.engines.plan import Plan
 from bert_ft.hardware.processor import this_processor
-from bert_ft.pooling_strategy import PoolingStrategy
+from bert_ft.pooling_strategy import PoolingStrategy, pool_tokens
 from bert_ft.text.packing import PackedBatch
 
 
@@ -36,29 +31,17 @@ class OpenvinoEngine:
     """
 
     def __init__(self, options: EngineOptions) -> None:
-        directory = open_model_directory(
-            options.model_dir, options.ckpt_name, options.config_name, options.tuned_model_dir
-        )
-        config = directory.config
-        checkpoint = PlainCheckpoint(directory.checkpoint)
-        self._strategy = PoolingStrategy.parse(options.pooling_strategy)
-        self._layers = self._strategy.layers(options.pooling_layer, config.num_hidden_layers)
-        self._head = head_kind(directory.metadata, checkpoint.shapes)
-        check_head(options, self._head)
-        self._by_token = outputs_by_token(self._strategy, self._head.name if self._head else None)
-        self._most_places = PLACES_PER_THREAD * options.threads
-        top = max(self._layers)
-        last = top if self._head is None else config.num_hidden_layers - 1
-        self._above = checkpoint.load(self._shapes_above(config))
+        self._plan = plan = Plan(options)
         if options.precision == "int8":
-            graph = int8_graph(options, directory)
+            graph = int8_graph(options, plan.directory)
         else:
-            weights = checkpoint.load(layer_shapes(config, last + 1))
-            graph = encoder_graph(weights, config, not options.no_position_embeddings, not this_processor().has_avx512)
-        self._wanted = sorted(set(self._layers))
+            weights = plan.reader.load(plan.encoder_shapes)
+            with_positions = not options.no_position_embeddings
+            graph = encoder_graph(weights, plan.config, with_positions, not this_processor().has_avx512)
+        self._wanted = sorted(set(plan.layers))
+        pooled = self._wanted[-1]
         self._lower = _compiled(part_of(graph, self._wanted), options)
-        self._upper = None if last == top else _compiled(part_of(graph, [last], after=top), options)
-        self._dim = self._width(config)
+        self._upper = None if pooled == plan.top else _compiled(part_of(graph, [plan.top], after=pooled), options)
 
     @classmethod
     def load(cls, options: EngineOptions) -> OpenvinoEngine:
@@ -70,18 +53,10 @@ class OpenvinoEngine:
         def run_part(part: PackedBatch) -> Results:
             return self._run_part(part, outputs)
 
-        return run_in_parts(batch, self._most_places, self._by_token, lambda parts: map(run_part, parts))
+        return run_in_parts(batch, self._plan.max_places, self._plan.by_token, lambda parts: map(run_part, parts))
 
     def info(self) -> dict[str, Any]:
-        transitions = self._above.get(CRF_TRANSITIONS)
-        return {
-            "dim": self._dim,
-            "tensorflow_version": "none",
-            "openvino_version": ov.__version__,
-            "head": self._head.name if self._head else None,
-            "labels": self._head.labels if self._head else [],
-            "crf_transitions": None if transitions is None else transitions.tolist(),
-        }
+        return self._plan.info(tensorflow_version="none", openvino_version=ov.__version__)
 
     def _run_part(self, batch: PackedBatch, outputs: frozenset[str]) -> Results:
         inputs = graph_inputs(batch)
@@ -97,35 +72,21 @@ class OpenvinoEngine:
         return results
 
     def _pool(self, layers: dict[int, np.ndarray], batch: PackedBatch) -> np.ndarray:
-        chosen = [layers[layer] for layer in self._layers]
-        if self._strategy is PoolingStrategy.CLS_POOLED:
-            return pooled_output(chosen[0][first_tokens(batch)], self._above)
-        if self._strategy.needs_head:
-            return probabilities(self._logits(chosen[0], batch), self._strategy)
-        return pool_tokens(chosen[0] if len(chosen) == 1 else np.concatenate(chosen, axis=-1), batch, self._strategy)
+        chosen, strategy = [layers[layer] for layer in self._plan.layers], self._plan.strategy
+        if strategy is PoolingStrategy.CLS_POOLED:
+            return self._pooled_output(chosen[0], batch)
+        if strategy.needs_head:
+            return probabilities(self._logits(chosen[0], batch), strategy)
+        hidden = chosen[0] if len(chosen) == 1 else np.concatenate(chosen, axis=-1)
+        return pool_tokens(hidden, TokenArrays(batch), strategy)
 
     def _logits(self, last_layer: np.ndarray, batch: PackedBatch) -> np.ndarray:
-        if self._is_classifier():
-            last_layer = pooled_output(last_layer[first_tokens(batch)], self._above)
-        return head_logits(last_layer, self._above)
+        assert self._plan.head is not None
+        rows = last_layer if self._plan.head.by_token else self._pooled_output(last_layer, batch)
+        return head_logits(rows, self._plan.above)
 
-    def _is_classifier(self) -> bool:
-        return self._head is not None and self._head.name == CLASSIFICATION
-
-    def _shapes_above(self, config: BertConfig) -> Shapes:
-        """Pooler and head, as far as they are needed."""
-        shapes: Shapes = {}
-        if self._strategy.needs_pooler or self._is_classifier():
-            shapes |= pooler_shapes(config)
-        if self._head is not None:
-            shapes |= _head_shapes(self._head, config)
-        return shapes
-
-    def _width(self, config: BertConfig) -> int:
-        if self._strategy.needs_head:
-            assert self._head is not None
-            return len(self._head.labels)
-        return config.hidden_size * len(self._layers) * (1 + (self._strategy is PoolingStrategy.REDUCE_MEAN_MAX))
+    def _pooled_output(self, last_layer: np.ndarray, batch: PackedBatch) -> np.ndarray:
+        return pooled_output(TokenArrays(batch).take(last_layer), self._plan.above)
 
 
 def _infer(request: ov.InferRequest, inputs: list[np.ndarray]) -> list[np.ndarray]:
@@ -147,9 +108,3 @@ def _compiled(part: ov.Model, options: EngineOptions) -> ov.InferRequest:
         "CPU_RUNTIME_CACHE_CAPACITY": 100,
     }
     return core().compile_model(part, "CPU", settings).create_infer_request()
-
-
-def _head_shapes(head: HeadKind, config: BertConfig) -> Shapes:
-    labels = len(head.labels)
-    shapes: Shapes = {"output_weights": (labels, config.hidden_size), "output_bias": (labels,)}
-    return shapes | ({CRF_TRANSITIONS: (labels, labels)} if head.crf else {})

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -19,7 +20,6 @@ from typing import IO, Any
 
 import numpy as np
 import openvino as ov
-from bert_serving.server.monitoring.logs import get_logger
 
 from bert_ft.checkpoint.directory import ModelDirectory, data_files, sha256
 from bert_ft.engines.base import EngineOptions
@@ -30,6 +30,8 @@ from bert_ft.engines.openvino.graph import GRAPH_VERSION
 from bert_ft.engines.openvino.quantize import Recipe, recipe_for
 from bert_ft.errors import BertFtError
 from bert_ft.hardware.processor import this_processor
+
+logger = logging.getLogger("bert_ft.ENGINE")
 
 CACHE_FOLDERS = {8: "openvino_int8", 7: "openvino_int8_without_vnni"}
 """By bits of the weights: machines of both kinds may share a model directory."""
@@ -44,8 +46,7 @@ def int8_graph(options: EngineOptions, directory: ModelDirectory) -> ov.Model:
     Raises:
         BertFtError: the calibration texts cannot be read, or the quantisation failed.
     """
-    logger = get_logger("ENGINE")
-    texts = calibration_texts(options.extra.get("calibration_texts"))
+    texts = calibration_texts(options.calibration_texts)
     recipe = recipe_for(this_processor())
     folder = Path(options.cache_dir or directory.checkpoint.parent) / CACHE_FOLDERS[recipe.weight_bits]
     with _turn(folder.parent):
@@ -73,7 +74,7 @@ def _key(options: EngineOptions, directory: ModelDirectory, texts: list[str], re
         "checkpoint": {path.name: sha256(path) for path in checkpoint},
         "config": asdict(directory.config),
         "vocabulary": sha256(directory.vocab_file),
-        "lower_case": _lower_case(options),
+        "lower_case": options.do_lower_case,
         "position_embeddings": not options.no_position_embeddings,
         "calibration_texts": hashlib.sha256("\n".join(texts).encode("utf-8", "surrogatepass")).hexdigest(),
         "graph": GRAPH_VERSION,
@@ -81,10 +82,6 @@ def _key(options: EngineOptions, directory: ModelDirectory, texts: list[str], re
         "openvino": ov.__version__,
         "nncf": version("nncf"),
     }
-
-
-def _lower_case(options: EngineOptions) -> bool:
-    return options.extra.get("do_lower_case", "true") == "true"
 
 
 @contextlib.contextmanager
@@ -101,7 +98,7 @@ def _turn(folder: Path) -> Iterator[None]:
 
 def _quantised(options: EngineOptions, texts: list[str]) -> StoredModel:
     """In another process: what quantisation leaves in memory goes with it, and so do the libraries it needs."""
-    job = {"options": options.to_json(), "texts": texts, "lower_case": _lower_case(options)}
+    job = {"options": options.to_json(), "texts": texts, "lower_case": options.do_lower_case}
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "bert_ft.engines.openvino.quantize"],

@@ -15,10 +15,9 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bert_ft.checkpoint.directory import open_model_directory
-from bert_ft.checkpoint.reader import PlainCheckpoint
+from bert_ft.checkpoint.directory import load_fitting_vocab, open_model_directory
+from bert_ft.checkpoint.reader import CheckpointReader
 from bert_ft.checkpoint.variables import encoder_shapes, pooler_shapes
-from bert_ft.checkpoint.vocabulary import load_fitting_vocab
 from bert_ft.engines.base import EngineOptions
 from bert_ft.errors import BertFtError
 from bert_ft.hardware.processor import Processor, this_processor
@@ -105,7 +104,7 @@ def quantised_graph(options: EngineOptions, texts: list[str], lower_case: bool) 
     shapes = encoder_shapes(directory.config)
     for name in pooler_shapes(directory.config):
         del shapes[name]
-    weights = PlainCheckpoint(directory.checkpoint).load(shapes)
+    weights = CheckpointReader(directory.checkpoint).load(shapes)
     graph = encoder_graph(weights, directory.config, not options.no_position_embeddings)
     tokenizer = FullTokenizer(load_fitting_vocab(directory.vocab_file, directory.config), lower_case)
     pieces = min(recipe.max_pieces, directory.config.max_position_embeddings)

@@ -13,14 +13,16 @@ from bert_ft.data.checksum import checksum
 from bert_ft.data.rows import BadRows
 from bert_ft.errors import BertFtError
 from bert_ft.files.lock import locked_output
+from bert_ft.inference.logits import logits_in_parts
 from bert_ft.logs import Progress
 from bert_ft.model.heads import ClassificationHead
 from bert_ft.model.trainable import BertModel
+from bert_ft.numerics import softmax
 from bert_ft.shown import first_of
 from bert_ft.signals import watched_bar
 from bert_ft.tasks.classification.examples import LabelledTexts, read_split, read_training_split
 from bert_ft.tasks.classification.files import TaskFiles
-from bert_ft.tasks.classification.tally import ClassificationTally, softmax
+from bert_ft.tasks.classification.tally import ClassificationTally
 from bert_ft.text.inputs import InputBuilder
 from bert_ft.text.packing import InputFeatures
 from bert_ft.training.fine_tune import Recipe, check_length, fine_tune, open_trained, starting_point
@@ -28,7 +30,6 @@ from bert_ft.training.loop import Plan, TrainingSet
 from bert_ft.training.options import TrainingFlags
 from bert_ft.training.result_files import write_eval_results, write_json, write_test_results
 from bert_ft.training.schedule import Schedule
-from bert_ft.training.step import logits_in_parts
 
 logger = logging.getLogger(__name__)
 
@@ -172,7 +173,7 @@ def _probabilities(parts: Iterable[np.ndarray], tally: ClassificationTally | Non
     for logits in parts:
         if tally is not None:
             tally.add(logits)
-        yield from softmax(logits)
+        yield from softmax(logits.astype(np.float64))
 
 
 def _print_scores(path: Path, scores: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bert_ft.numerics import softmax
 from bert_ft.training.metrics import class_scores, classification_scores, most_confused
 
 
@@ -48,13 +49,7 @@ class ClassificationTally:
         return np.concatenate(self._predicted)
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities of the classes, float64 [n, num_labels]."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    return shifted / shifted.sum(axis=-1, keepdims=True)
-
-
 def cross_entropies(logits: np.ndarray, label_ids: np.ndarray) -> np.ndarray:
     """The loss of each text, float64 [n]."""
-    probabilities = softmax(logits)[np.arange(len(label_ids)), label_ids]
+    probabilities = softmax(logits.astype(np.float64))[np.arange(len(label_ids)), label_ids]
     return -np.log(np.maximum(probabilities, np.finfo(np.float64).tiny))

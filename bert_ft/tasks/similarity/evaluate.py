@@ -12,82 +12,15 @@ from typing import Any
 import numpy as np
 from scipy.stats import pearsonr, spearmanr
 
-from bert_ft.checkpoint.directory import ModelDirectory, open_model_directory
-from bert_ft.checkpoint.vocabulary import load_fitting_vocab
 from bert_ft.data.rows import BadRows
 from bert_ft.errors import BertFtError
 from bert_ft.files.lines import STANDARD, replaced_lines
-from bert_ft.model.embedder import Embedder
+from bert_ft.inference.vectors import Encoder
 from bert_ft.pooling_strategy import PoolingStrategy
 from bert_ft.signals import watched_bar
 from bert_ft.tasks.similarity.pairs import ScoredPair, read_scored_pairs
-from bert_ft.text.inputs import InputBuilder
-from bert_ft.text.packing import InputFeatures, pack
-from bert_ft.text.tokenizer import FullTokenizer
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_LAYERS = (-2,)
-"""The server's."""
-
-
-@dataclass(frozen=True)
-class SentenceEncoder:
-    """What turns sentences into vectors.
-
-    Attributes:
-        pooling_layer: see :class:`bert_ft.model.embedder.Embedder`.
-        precision: "fp32" or "bf16".
-        max_seq_length: most pieces of a sentence, special tokens included; None for the model's positions.
-        do_lower_case: None for what bert_ft.json says, else true.
-        mask_cls_sep: leave [CLS] and [SEP] out of attention and pooling.
-        batch_size: sentences that go through the model at once.
-    """
-
-    model_dir: Path
-    pooling_strategy: PoolingStrategy = PoolingStrategy.REDUCE_MEAN
-    pooling_layer: Sequence[int] = DEFAULT_LAYERS
-    precision: str = "fp32"
-    max_seq_length: int | None = None
-    do_lower_case: bool | None = None
-    mask_cls_sep: bool = False
-    batch_size: int = 64
-
-    def encode(self, sentences: Sequence[str]) -> np.ndarray:
-        """float32 [len(sentences), dim]; the number of sentences that were cut is logged.
-
-        Raises:
-            BertFtError: the model directory or an option cannot be used.
-        """
-        directory = open_model_directory(self.model_dir)
-        inputs = InputBuilder(self._tokenizer(directory), self._length(directory))
-        embedder = Embedder(self.model_dir, self.pooling_strategy, self.pooling_layer, self.precision)
-        features = inputs.pairs([(sentence, None) for sentence in sentences])
-        if cut := sum(one.truncated for one in features):
-            logger.warning("%d sentences were cut to %d pieces", cut, inputs.max_seq_length)
-        return self._run(embedder, features)
-
-    def _run(self, embedder: Embedder, features: Sequence[InputFeatures]) -> np.ndarray:
-        order = np.argsort([len(one.ids) for one in features], kind="stable")
-        parts = []
-        with watched_bar(len(features), "sentence", "encoding") as progress:
-            for start in range(0, len(order), self.batch_size):
-                chosen = order[start : start + self.batch_size]
-                parts.append(embedder.vectors(pack([features[index] for index in chosen], self.mask_cls_sep)))
-                progress.update(len(chosen))
-        return np.concatenate(parts)[np.argsort(order)]
-
-    def _tokenizer(self, directory: ModelDirectory) -> FullTokenizer:
-        lower_case = self.do_lower_case
-        if lower_case is None:
-            lower_case = directory.metadata.do_lower_case if directory.metadata else True
-        return FullTokenizer(load_fitting_vocab(directory.vocab_file, directory.config), lower_case)
-
-    def _length(self, directory: ModelDirectory) -> int:
-        limit = directory.config.max_position_embeddings
-        if self.max_seq_length is not None and self.max_seq_length > limit:
-            raise BertFtError(f"--max_seq_length={self.max_seq_length} is more than the model's {limit} positions")
-        return self.max_seq_length or limit
 
 
 @dataclass(frozen=True)
@@ -100,12 +33,15 @@ class Correlation:
 
 def evaluate_file(
     source: Path,
-    encoder: SentenceEncoder,
+    settings: dict[str, Any],
     bad_rows: BadRows,
     columns: Mapping[str, str] | None = None,
     delimiter: str | None = None,
 ) -> dict[str, Any]:
     """Score an encoder on a file of pairs; see :func:`read_scored_pairs` for what it may hold.
+
+    Args:
+        settings: those of :class:`bert_ft.inference.vectors.Encoder`, ``model_dir`` and ``pooling_strategy`` at least.
 
     Returns:
         ``file``, ``pairs``, ``skipped`` (rows left out), ``pearson``, ``spearman``, and how the encoder was set.
@@ -113,14 +49,18 @@ def evaluate_file(
     Raises:
         BertFtError: the file or the encoder cannot be used, or no correlation is defined.
     """
+    strategy: PoolingStrategy = settings["pooling_strategy"]
+    if strategy is PoolingStrategy.NONE or strategy.needs_head:
+        what = "the scores of a head" if strategy.needs_head else "a vector for each token"
+        raise BertFtError(f"pooling strategy {strategy.name} gives {what}, not a vector for each text; choose another")
     pairs = read_scored_pairs(source, bad_rows, columns, delimiter)
     result = {"file": str(source), "pairs": len(pairs), "skipped": bad_rows.skipped(source)}
+    check_scores(pairs)
+    encoder = Encoder(**settings)
+    logger.info("engine %s, precision %s", encoder.model.choice.engine, encoder.model.choice.precision)
     result |= asdict(evaluate_pairs(encoder, pairs))
-    settings = asdict(encoder) | {
-        "model_dir": str(encoder.model_dir),
-        "pooling_strategy": encoder.pooling_strategy.name,
-    }
-    return result | settings
+    taken = {"engine": encoder.model.choice.engine, "precision": encoder.model.choice.precision}
+    return result | settings | {"model_dir": str(settings["model_dir"]), "pooling_strategy": strategy.name} | taken
 
 
 def report(result: Mapping[str, Any], output: str | None) -> None:
@@ -134,7 +74,7 @@ def report(result: Mapping[str, Any], output: str | None) -> None:
             print(f"{name:<10}{value:.4f}" if isinstance(value, float) else f"{name:<10}{value}")
 
 
-def evaluate_pairs(encoder: SentenceEncoder, pairs: Sequence[ScoredPair]) -> Correlation:
+def evaluate_pairs(encoder: Encoder, pairs: Sequence[ScoredPair]) -> Correlation:
     """Score an encoder on pairs; a sentence that stands in several of them is encoded once.
 
     Raises:
@@ -144,8 +84,8 @@ def evaluate_pairs(encoder: SentenceEncoder, pairs: Sequence[ScoredPair]) -> Cor
     for pair in pairs:
         for sentence in (pair.first, pair.second):
             numbers.setdefault(sentence, len(numbers))
-    check_scores(pairs)
-    vectors = encoder.encode(list(numbers))
+    with watched_bar(len(numbers), "sentence", "encoding") as progress:
+        vectors = encoder.encode(list(numbers), progress, split_pairs=False)
     first = vectors[[numbers[pair.first] for pair in pairs]]
     second = vectors[[numbers[pair.second] for pair in pairs]]
     return correlate(cosines(first, second), np.array([pair.score for pair in pairs]))

@@ -16,6 +16,7 @@ from bert_ft.data.rows import BadRows
 from bert_ft.data.splits import find_split, find_training_file
 from bert_ft.errors import BertFtError
 from bert_ft.files.lock import locked_output
+from bert_ft.inference.spans import predict_spans
 from bert_ft.logs import Progress
 from bert_ft.model.heads import TaggingHead
 from bert_ft.model.trainable import BertModel
@@ -26,7 +27,7 @@ from bert_ft.tasks.tagging.examples import TaggedTexts, read_examples
 from bert_ft.tasks.tagging.predictions import Prediction, write_conll, write_json_lines
 from bert_ft.tasks.tagging.rates import TaggingFlags
 from bert_ft.tasks.tagging.schemes import labels_of, tags_of
-from bert_ft.tasks.tagging.training_rows import decoder_of, predict_spans, training_rows, windows_of
+from bert_ft.tasks.tagging.training_rows import decoder_of, training_rows, windows_of
 from bert_ft.text.spans import Span
 from bert_ft.text.windows import WindowBuilder, WindowedText
 from bert_ft.training.fine_tune import Recipe, check_length, fine_tune, open_trained, starting_point

@@ -1,4 +1,4 @@
-"""Between tagged texts and what the model reads and says."""
+"""Tagged texts as the model reads them in training."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from bert_ft.checkpoint.head import CRF_TRANSITIONS
-from bert_ft.logs import Progress
 from bert_ft.model.heads import NO_LABEL
 from bert_ft.model.trainable import BertModel
 from bert_ft.tasks.tagging.examples import TaggedTexts
 from bert_ft.tasks.tagging.schemes import tags_of
 from bert_ft.text.decoding import BioDecoder
 from bert_ft.text.packing import InputFeatures
-from bert_ft.text.spans import UnitSpan
-from bert_ft.text.windows import WindowBuilder, WindowedText, merge_spans
-from bert_ft.training.step import predict_token_logits
+from bert_ft.text.windows import WindowBuilder, WindowedText
 
 
 def windows_of(builder: WindowBuilder, texts: TaggedTexts) -> list[WindowedText]:
@@ -48,22 +45,3 @@ def training_rows(
 def decoder_of(model: BertModel, labels: Sequence[str]) -> BioDecoder:
     transitions = model.variables.get(CRF_TRANSITIONS)
     return BioDecoder(labels, None if transitions is None else transitions.numpy())
-
-
-def predict_spans(
-    model: BertModel,
-    decoder: BioDecoder,
-    windowed: Sequence[WindowedText],
-    batch_size: int,
-    progress: Progress | None = None,
-) -> list[list[UnitSpan]]:
-    """Entities of each text, in its units."""
-    windows = [window for text in windowed for window in text.windows]
-    logits = predict_token_logits(model, [window.features for window in windows], batch_size, progress)
-    emissions = [scores[window.first_pieces] for scores, window in zip(logits, windows, strict=True)]
-    decoded: list[list[UnitSpan]] = []
-    for start in range(0, len(windows), batch_size):
-        part = emissions[start : start + batch_size]
-        decoded += decoder.decode(np.concatenate(part), [len(scores) for scores in part])
-    spans = iter(decoded)
-    return [merge_spans(text, [next(spans) for _ in text.windows]) for text in windowed]

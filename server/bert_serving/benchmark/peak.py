@@ -73,10 +73,9 @@ def product_rate(precision: str, size: int = SIZE, seconds: float = SECONDS) -> 
 
 
 def main(precision: str, threads: int) -> None:
-    from bert_ft.model.backend import tf, use_threads
+    from bert_ft.model.backend import use_machine
 
-    use_threads(threads)
-    tf.config.set_visible_devices([], "GPU")
+    use_machine(threads, 1, gpu=False)
     print(product_rate(precision))
 
 

@@ -11,7 +11,7 @@ from bert_serving.benchmark.options import BenchmarkOptions
 from bert_serving.server.settings import Settings
 from bert_serving.server.tasks.preparing import Preparer
 
-from bert_ft.checkpoint.vocabulary import load_fitting_vocab
+from bert_ft.checkpoint.directory import load_fitting_vocab
 from bert_ft.errors import BertFtError
 from bert_ft.files.lines import text_chunks
 from bert_ft.text.tokenizer import FullTokenizer

@@ -9,12 +9,12 @@ import click
 
 from bert_ft.checkpoint.fingerprint import ModelPlace
 from bert_ft.engines import ENGINES
+from bert_ft.engines.selection import PRECISIONS
 from bert_ft.errors import BertFtError
 from bert_ft.flags.legacy import AddedOption
 from bert_ft.hardware.choice import AUTO
 from bert_ft.pooling_strategy import PoolingStrategy
 
-PRECISIONS = (AUTO, "fp32", "bf16", "int8")
 MODEL_MAXIMUM = 0
 """Value of ``max_seq_len`` when the flag was not given: the model's own maximum."""
 

@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from bert_serving.server.engine_choice import check_flags, chosen, engine_notes, extra_options
+from bert_serving.server.engine_choice import check_flags, chosen, engine_notes
 from bert_serving.server.options import MODEL_MAXIMUM, ServerOptions
 
 from bert_ft.checkpoint.directory import ModelDirectory, open_model_directory
@@ -66,7 +66,9 @@ class Settings:
             precision=options.precision,
             threads=max(1, usable_cores() // options.num_worker),
             device=device,
-            extra=extra_options(options),
+            do_lower_case=options.do_lower_case,
+            calibration_texts=options.calibration_texts,
+            extra=dict(pair.split("=", 1) for pair in options.engine_option),
         )
 
     def public(self) -> dict[str, Any]:
@@ -99,7 +101,7 @@ def resolve(options: ServerOptions) -> Settings:
         for name, reason in (_WITHOUT_EFFECT | ({} if options.http_port else _WITHOUT_HTTP)).items()
         if getattr(options, name) != ServerOptions.__dataclass_fields__[name].default
     ]
-    choice = chosen(options, directory)
+    choice = chosen(options)
     lower_case, note = _casing(options, directory)
     labels = directory.metadata.labels if directory.metadata else []
     effective = replace(
@@ -111,7 +113,7 @@ def resolve(options: ServerOptions) -> Settings:
         precision=choice.precision,
     )
     fixed_length = maximum if options.fixed_embed_length else length or None
-    window_pieces = length or _trained_length(directory)
+    window_pieces = length or directory.window_pieces
     return Settings(
         effective,
         directory,
@@ -158,14 +160,6 @@ def _check_ports(ports: dict[str, int | None]) -> None:
             raise BertFtError(f"{flags[port]} and {flag} are both {port}; give different ports")
         if port is not None:
             flags[port] = flag
-
-
-def _trained_length(directory: ModelDirectory) -> int:
-    """Positions beyond it are as training found them, random ones where it began at random."""
-    maximum = directory.config.max_position_embeddings
-    if directory.metadata is None or directory.metadata.head != "tagging":
-        return maximum
-    return min(maximum, directory.metadata.max_seq_length)
 
 
 def _casing(options: ServerOptions, directory: ModelDirectory) -> tuple[bool, str]:

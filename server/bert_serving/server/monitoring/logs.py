@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 _ROOT = "bert_serving"
+_ENGINES = "bert_ft"
 
 
 class _Formatter(logging.Formatter):
@@ -28,13 +29,14 @@ def get_logger(context: str) -> logging.Logger:
 
 def start_logging(verbose: bool) -> None:
     """Write log lines to standard error; once a process, whoever asks."""
-    root = logging.getLogger(_ROOT)
-    root.setLevel(logging.DEBUG if verbose else logging.INFO)
-    root.propagate = False
-    if not root.handlers:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(_Formatter())
-        root.addHandler(handler)
+    for name in (_ROOT, _ENGINES):
+        root = logging.getLogger(name)
+        root.setLevel(logging.DEBUG if verbose else logging.INFO)
+        root.propagate = False
+        if not root.handlers:
+            handler = logging.StreamHandler(sys.stderr)
+            handler.setFormatter(_Formatter())
+            root.addHandler(handler)
 
 
 class Throttle:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bert_serving.server.settings import Settings
 from bert_serving.server.tasks.request import Texts
 
-from bert_ft.checkpoint.vocabulary import load_fitting_vocab
+from bert_ft.checkpoint.directory import load_fitting_vocab
 from bert_ft.text.inputs import InputBuilder
 from bert_ft.text.packing import InputFeatures
 from bert_ft.text.tokenizer import FullTokenizer
