@@ -11,7 +11,7 @@ def first_of(names: Sequence[str], separator: str = ", ", maximum: int = MAX) ->
     """The first of some names, and how many more there are.
 
     Example:
-        >>> first_of(["a", "b", "c", "d"], most=2)
+        >>> first_of(["a", "b", "c", "d"], maximum=2)
         'a, b and 2 more'
     """
     more = f" and {len(names) - maximum} more" if len(names) > maximum else ""

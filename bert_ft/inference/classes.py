@@ -15,7 +15,6 @@ from bert_ft.inference.local_model import LocalModel
 from bert_ft.inference.logits import logits_in_parts
 from bert_ft.logs import Progress
 from bert_ft.numerics import softmax
-from bert_ft.text.inputs import InputBuilder
 from bert_ft.text.packing import InputFeatures
 
 logger = logging.getLogger(__name__)
@@ -53,7 +52,7 @@ class Classifier:
     ) -> None:
         self.model = model_dir if isinstance(model_dir, LocalModel) else LocalModel(model_dir, precision, engine)
         self.model.need_head(CLASSIFICATION)
-        self.inputs = InputBuilder(self.model.tokenizer, self.model.directory.max_pieces(max_seq_length))
+        self.inputs = self.model.inputs(max_seq_length)
         self.cut = 0
         self._batch_size = batch_size
 

@@ -18,6 +18,7 @@ from bert_ft.hardware.choice import AUTO
 from bert_ft.hardware.processor import gpu_count, usable_cores
 from bert_ft.pooling_strategy import PoolingStrategy
 from bert_ft.text.decoding import BioDecoder
+from bert_ft.text.inputs import InputBuilder
 from bert_ft.text.packing import PackedBatch
 
 _HEAD = frozenset({"head"})
@@ -76,6 +77,14 @@ class LocalModel:
         self.head: str | None = info["head"]
         self.labels: list[str] = info["labels"]
         self._transitions = info["crf_transitions"]
+
+    def inputs(self, max_seq_length: int | None) -> InputBuilder:
+        """What makes inputs of at most so many pieces; None for the model's positions.
+
+        Raises:
+            BertFtError: it has fewer positions.
+        """
+        return InputBuilder(self.tokenizer, self.directory.max_pieces(max_seq_length))
 
     @property
     def num_labels(self) -> int:

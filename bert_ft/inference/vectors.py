@@ -14,7 +14,6 @@ from bert_ft.inference.local_model import LocalModel
 from bert_ft.inference.logits import by_length
 from bert_ft.logs import Progress
 from bert_ft.pooling_strategy import PoolingStrategy
-from bert_ft.text.inputs import InputBuilder
 from bert_ft.text.packing import InputFeatures, PackedBatch
 
 logger = logging.getLogger(__name__)
@@ -64,7 +63,7 @@ class Encoder:
         self.model = LocalModel(
             model_dir, precision, engine, pooling_strategy, pooling_layer, mask_cls_sep, do_lower_case
         )
-        self._inputs = InputBuilder(self.model.tokenizer, self.model.directory.max_pieces(max_seq_length))
+        self._inputs = self.model.inputs(max_seq_length)
 
     def encode(
         self,
