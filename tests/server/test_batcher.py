@@ -16,7 +16,7 @@ class Owner:
 
 def make(owner: Owner, lengths: list[int], start: int = 0) -> list[Sequence]:
     return [
-        Sequence(owner, place, InputFeatures([0] * length, [0] * length, (), [], [], False))
+        Sequence(owner, place, InputFeatures([0] * length, [0] * length, (), [], [], False), "encode")
         for place, length in enumerate(lengths, start)
     ]
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 from bert_serving.server import BertServer
-from bert_serving.server import answering as tasks
 from bert_serving.server.batching import batch_size, batcher
 from bert_serving.server.frontends.http import app as http_door
 from bert_serving.server.frontends.http import reply as http_reply
@@ -22,8 +21,7 @@ from bert_serving.server.frontends.zmq import request as zmq_request
 from bert_serving.server.frontends.zmq import sender as zmq_sender
 from bert_serving.server.helper import get_args_parser
 from bert_serving.server.monitoring import statistic
-from bert_serving.server.tasks import job as jobs
-from bert_serving.server.tasks import preparing
+from bert_serving.server.tasks import encode
 from bert_serving.server.workers import channel, dispatcher, supervisor
 from bert_serving.server.workers import process as worker_process
 
@@ -52,16 +50,16 @@ HTTP_ONLY: list[tuple[Any, str]] = [
 ]
 SHARED: list[tuple[Any, str]] = [
     (statistic.Statistic, "add_data_request"),
-    (preparing.Preparer, "prepare"),
-    (tasks, "make_job"),
-    (jobs.EncodeJob, "add"),
-    (jobs.EncodeJob, "put"),
-    (jobs.EncodeJob, "_store"),
-    (jobs.EncodeJob, "result"),
+    (encode.Encode, "prepare"),
+    (encode.Encode, "job"),
+    (encode.VectorsJob, "add"),
+    (encode.VectorsJob, "put"),
+    (encode.VectorsJob, "_store"),
+    (encode.VectorsJob, "result"),
     (batcher.Batcher, "add"),
     (batcher.Batcher, "take"),
     (batcher._Queue, "take"),
-    (dispatcher, "BatchResult"),
+    (encode.VectorsJob, "read"),
     (dispatcher, "_shares"),
     (dispatcher.Dispatcher, "submit"),
     (dispatcher.Dispatcher, "_set_budgets"),

@@ -16,7 +16,7 @@ from bert_serving.server.frontends.zmq.sender import MAX_BYTES_ON_THE_WAY, Sende
 from bert_serving.server.models.served_model import ServedModel
 from bert_serving.server.options import ServerOptions
 from bert_serving.server.process.descriptors import Spare
-from bert_serving.server.tasks.request import TaskRequest
+from bert_serving.server.tasks.registry import TaskRequest
 
 from bert_ft.pooling_strategy import PoolingStrategy
 from tests.engines.dummy import DUMMY

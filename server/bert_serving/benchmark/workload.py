@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from bert_serving.benchmark.options import BenchmarkOptions
 from bert_serving.server.settings import Settings
-from bert_serving.server.tasks.preparing import Preparer
+from bert_serving.server.tasks.registry import make_tasks
 
 from bert_ft.checkpoint.directory import load_fitting_vocab
 from bert_ft.errors import BertFtError
@@ -36,8 +36,8 @@ class Workload:
 
     @classmethod
     def of(cls, texts: list[str], settings: Settings, source: str) -> Workload:
-        features = Preparer(settings).prepare("encode", texts)
-        return cls(texts, np.array([len(one.ids) for one in features], np.int64), source)  # type: ignore[union-attr]
+        features = make_tasks(settings)["encode"].prepare(texts)
+        return cls(texts, np.array([len(one.ids) for one in features], np.int64), source)
 
     @cached_property
     def lengths(self) -> dict[str, float]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from bert_serving.server.models.served_model import ServedModel
-from bert_serving.server.tasks.job import EncodeResult, JsonResult, make_job
-from bert_serving.server.tasks.preparing import Prepared
-from bert_serving.server.tasks.request import MAX_TEXT_CHARACTERS, TaskRequest, Texts
+from bert_serving.server.tasks.job import EncodeResult, JsonResult
+from bert_serving.server.tasks.registry import TaskRequest
+from bert_serving.server.tasks.request import MAX_TEXT_CHARACTERS, Texts
 
 from bert_ft.hardware.processor import usable_cores
 
@@ -60,17 +60,17 @@ class TaskService:
         model, dispatcher = served.info(), served.dispatcher
         model.check(request.task)
         pool = self._large if size > SMALL_REQUEST_BYTES else self._small
-        prepare = functools.partial(served.preparer.prepare, request.task)
-        begin = functools.partial(_begin, load, prepare)
+        task = served.tasks[request.task]
+        begin = functools.partial(_begin, load, task.prepare)
         texts, end, prepared = begin() if size <= TINY_REQUEST_BYTES else await self._in(pool, begin)
-        job = make_job(request, len(texts), model, served.settings)
+        job = task.job(len(texts), model.dim, model.labels, request.options)
         try:
             sequences = job.add(prepared)
             bulk = max(len(texts), len(sequences)) > served.settings.options.priority_batch_size
             dispatcher.submit(client, job, sequences, bulk)
             while end < len(texts) and not job.done:
                 start, end = end, _slice_end(texts, end, NEXT_SLICES)
-                prepared = await self._in(pool, functools.partial(prepare, texts[start:end]))
+                prepared = await self._in(pool, functools.partial(task.prepare, texts[start:end]))
                 if job.done:
                     break
                 dispatcher.submit(client, job, job.add(prepared), bulk)
@@ -92,7 +92,7 @@ class TaskService:
         return await asyncio.get_running_loop().run_in_executor(pool, function)
 
 
-def _begin(load: Callable[[], Texts], prepare: Callable[[Texts], Prepared]) -> tuple[Texts, int, Prepared]:
+def _begin(load: Callable[[], Texts], prepare: Callable[[Texts], Sequence[Any]]) -> tuple[Texts, int, Sequence[Any]]:
     """All texts, and the first of them prepared, up to an end."""
     texts = load()
     end = _slice_end(texts, 0, FIRST_SLICE)

@@ -22,7 +22,8 @@ from bert_serving.server.options import ServerOptions
 from bert_serving.server.process.descriptors import Spare, connections_of_a_frontend, raise_limit
 from bert_serving.server.process.terminal import has_terminal
 from bert_serving.server.tasks.job import EncodeResult, JsonResult
-from bert_serving.server.tasks.request import RequestError, TaskRequest, Texts
+from bert_serving.server.tasks.registry import TaskRequest
+from bert_serving.server.tasks.request import RequestError, Texts
 from bert_serving.server.waiting import Waiting
 
 from bert_ft.errors import BertFtError

@@ -32,14 +32,14 @@ class Sequence:
     """One text of a request, or one window of a text: its place there, and its pieces.
 
     Attributes:
-        output: what the engine is asked for: "encode" or "head".
-        first_pieces: positions of the pieces that carry a tag; none unless tags are wanted.
+        output: what the engine is asked for.
+        first_pieces: positions of the pieces that the head's reader looks at, if it looks at single ones.
     """
 
     owner: Owner
     index: int
     features: InputFeatures
-    output: str = "encode"
+    output: str
     first_pieces: list[int] | tuple[()] = ()
 
     @property

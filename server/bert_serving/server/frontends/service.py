@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 from bert_serving.server.monitoring.statistic import Statistic
 from bert_serving.server.tasks.job import EncodeResult, JsonResult
-from bert_serving.server.tasks.request import TaskRequest, Texts
+from bert_serving.server.tasks.registry import TaskRequest
+from bert_serving.server.tasks.request import Texts
 from bert_serving.server.waiting import Waiting
 
 

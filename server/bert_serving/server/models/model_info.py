@@ -6,14 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from bert_serving.client.wire import json_bytes
+from bert_serving.server.tasks.registry import tasks_of
 from bert_serving.server.tasks.request import RequestError
-
-_TASK_OF_HEAD = {"classification": "classify", "tagging": "tag"}
-
-
-_BYTES_OF_A_SCORE = 22
-"""Digits, a colon and a comma."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +15,7 @@ class ModelInfo:
     """
     Attributes:
         dim: length of a vector; 0 before a worker is ready.
-        head: "classification", "tagging" or None.
+        head: its kind, or None.
         labels: the head's labels in id order.
     """
 
@@ -34,14 +28,9 @@ class ModelInfo:
         return cls(info["dim"], info.get("head"), list(info.get("labels", ())))
 
     @cached_property
-    def bytes_of_scores(self) -> int:
-        """What the scores of all labels take in an answer, as JSON."""
-        return sum(len(json_bytes(label)) + _BYTES_OF_A_SCORE for label in self.labels)
-
-    @property
     def tasks(self) -> list[str]:
-        """The tasks it answers: "encode", and that of its head."""
-        return ["encode", *([_TASK_OF_HEAD[self.head]] if self.head in _TASK_OF_HEAD else [])]
+        """The tasks it answers."""
+        return tasks_of(self.head)
 
     def check(self, task: str) -> None:
         """

@@ -11,8 +11,9 @@ from bert_serving.server.options import ServerOptions
 from bert_serving.server.process.descriptors import Spare
 from bert_serving.server.process.periodic import Periodic
 from bert_serving.server.settings import Settings, resolve
-from bert_serving.server.tasks.preparing import Preparer
+from bert_serving.server.tasks.registry import make_tasks
 from bert_serving.server.tasks.request import RequestError
+from bert_serving.server.tasks.task import Task
 from bert_serving.server.workers.dispatcher import Dispatcher
 from bert_serving.server.workers.supervisor import Worker
 
@@ -27,15 +28,16 @@ class ServedModel:
     """A model from the moment its files were opened. Make one with :meth:`open`.
 
     Attributes:
+        tasks: all that the server knows, by name; ``info`` says which this model answers.
         fingerprint: of its files; every worker has loaded these.
         ready: set when every worker is ready.
         ended: set when it cannot go on; ``fault`` says why, and ``on_fatal`` is told so.
         requests: under way with it.
     """
 
-    def __init__(self, settings: Settings, preparer: Preparer, files: HeldFiles, spare: Spare) -> None:
+    def __init__(self, settings: Settings, tasks: dict[str, Task], files: HeldFiles, spare: Spare) -> None:
         self.settings = settings
-        self.preparer = preparer
+        self.tasks = tasks
         self.fingerprint = files.fingerprint
         self.ready = asyncio.Event()
         self.ended = asyncio.Event()
@@ -61,9 +63,9 @@ class ServedModel:
                 continue  # one was replaced between two looks at it
             try:
                 settings = resolve(options)
-                preparer = Preparer(settings)
+                tasks = make_tasks(settings)
                 if files.where() == "place":
-                    return cls(settings, preparer, files, spare)
+                    return cls(settings, tasks, files, spare)
             except BaseException:
                 files.close()
                 raise

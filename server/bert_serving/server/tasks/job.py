@@ -1,31 +1,21 @@
-"""Requests at work: their sequences, what comes back of them, the answer. One class a task."""
+"""Requests at work: their sequences, what comes back of them, the answer."""
 
 from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from bisect import bisect_right
 from collections.abc import Sequence as Collection
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from bert_serving.client.wire import json_bytes
 from bert_serving.server.batching.batcher import Sequence
-from bert_serving.server.models.model_info import ModelInfo
-from bert_serving.server.settings import Settings
-from bert_serving.server.tasks.request import RequestError, TaskRequest
-from bert_serving.server.workers.messages import BatchResult, Spans, entity_types
-
-from bert_ft.text.decoding import UnitSpan
-from bert_ft.text.entities import entities_of, tags_of
-from bert_ft.text.packing import InputFeatures
-from bert_ft.text.windows import WindowedText, merge_spans
+from bert_serving.server.tasks.request import RequestError
 
 MAX_REPLY_BYTES = 2 << 30
 
 
 class EncodeResult(NamedTuple):
-    """The answer to an encode request.
+    """An answer of vectors.
 
     Attributes:
         vectors: [N, D], or [N, T, D] with pooling strategy NONE; float32 or float16.
@@ -41,7 +31,7 @@ class EncodeResult(NamedTuple):
 
 
 class JsonResult(NamedTuple):
-    """The answer to a tag or classify request.
+    """An answer of anything else.
 
     Attributes:
         body: JSON, a list with one element a text.
@@ -58,36 +48,60 @@ class JsonResult(NamedTuple):
 class Job(ABC):
     """One request. ``add`` its texts in order, ``put`` what workers find, await ``finished``, ask for ``result``.
 
+    Here a text is one sequence, and cut if it is too long.
+
+    Args:
+        count: texts of the request.
+        rows: takes what is found, by sequence: an array, or a list.
+
     Attributes:
+        output: the engine's output that it is made of.
         done: answered, or answered with an error; its sequences need no worker any more.
         outstanding: sequences that were handed on and have not come back.
         finished: resolves when everything is there; raises :class:`RequestError` if it cannot be had.
         result_is_quick: whether ``result`` may be called on the loop.
     """
 
-    output: ClassVar[str]
-    result_is_quick: bool = False
+    output: ClassVar[str] = "head"
+    result_is_quick: ClassVar[bool] = False
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, rows: np.ndarray | list[Any]) -> None:
         self.done = False
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.truncated: list[int] = []
         self.outstanding = 0
         self._missing = count
+        self._added = 0
+        self._rows = rows
 
-    @abstractmethod
     def add(self, prepared: Collection[Any]) -> list[Sequence]:
         """The sequences of the next texts.
 
         Raises:
             RequestError: too_large, when the answer would be larger than :data:`MAX_REPLY_BYTES`.
         """
+        start, self._added = self._added, self._added + len(prepared)
+        self.truncated += [index for index, f in enumerate(prepared, start) if f.truncated]
+        return [Sequence(self, index, f, self.output) for index, f in enumerate(prepared, start)]
 
-    def put(self, indices: list[int], result: BatchResult, places: list[int]) -> None:
-        """Store what a batch holds at ``places`` for the sequences ``indices`` of this request."""
+    @staticmethod
+    @abstractmethod
+    def read(arrays: dict[str, np.ndarray], lengths: list[int]) -> np.ndarray | list[Any]:
+        """What a batch's arrays say of each of its sequences; once a batch, for all jobs of this class in it.
+
+        Args:
+            arrays: by name, as the engine or the head's reader gave them.
+            lengths: pieces of each sequence.
+
+        Raises:
+            ValueError: they do not fit.
+        """
+
+    def put(self, indices: list[int], found: np.ndarray | list[Any], places: list[int]) -> None:
+        """Store what was read at ``places`` of a batch for the sequences ``indices`` of this request."""
         if self.done:
             return
-        self._store(indices, result, places)
+        self._store(indices, found, places)
         self.outstanding -= len(indices)
         self._missing -= len(indices)
         if not self._missing:
@@ -109,161 +123,19 @@ class Job(ABC):
     def result(self) -> EncodeResult | JsonResult:
         """The answer; may take a while."""
 
-    @abstractmethod
-    def _store(self, indices: list[int], result: BatchResult, places: list[int]) -> None: ...
-
-
-class _OneSequenceJob(Job):
-    """A text is a sequence; a text that is too long is cut."""
-
-    def __init__(self, count: int) -> None:
-        super().__init__(count)
-        self._added = 0
-
-    def add(self, prepared: Collection[InputFeatures]) -> list[Sequence]:
-        start, self._added = self._added, self._added + len(prepared)
-        self.truncated += [index for index, f in enumerate(prepared, start) if f.truncated]
-        return [Sequence(self, index, f, self.output) for index, f in enumerate(prepared, start)]
-
-
-class EncodeJob(_OneSequenceJob):
-    """Vectors."""
-
-    output = "encode"
-
-    def __init__(self, count: int, dim: int, settings: Settings) -> None:
-        super().__init__(count)
-        token_level = settings.token_level
-        self.result_is_quick = not token_level
-        self._settings = settings
-        self._dim = dim
-        self._dtype = np.dtype(np.float16 if settings.options.fp16 else np.float32)
-        self._longest = 0
-        if not token_level:
-            _check_size(count * dim * self._dtype.itemsize, "the vectors")
-        self._rows: np.ndarray | None = None if token_level else np.empty((count, dim), self._dtype)
-        self._token_rows: list[np.ndarray | None] = [None] * count if token_level else []
-        self._tokens: list[list[str]] | None = [] if settings.options.show_tokens_to_client else None
-
-    def add(self, prepared: Collection[InputFeatures]) -> list[Sequence]:
-        self._longest = max(self._longest, *(len(f.ids) for f in prepared))
-        size = len(self._token_rows) * self._height() * self._dim * self._dtype.itemsize
-        _check_size(size, "the vectors of all tokens")
-        if self._tokens is not None:
-            self._tokens += [f.tokens for f in prepared]
-        return super().add(prepared)
-
-    def result(self) -> EncodeResult:
-        """Joins and pads rows at token level."""
-        if self._rows is not None:
-            return EncodeResult(self._rows, self._tokens, self.truncated)
-        vectors = np.zeros((len(self._token_rows), self._height(), self._dim), self._dtype)
-        for row, values in zip(vectors, self._token_rows, strict=True):
-            assert values is not None
-            row[: len(values)] = values
-        return EncodeResult(vectors, self._tokens, self.truncated)
-
-    def _store(self, indices: list[int], result: BatchResult, places: list[int]) -> None:
-        vectors = result.vectors(places)
-        if self._rows is not None:
-            self._rows[indices] = vectors
+    def _store(self, indices: list[int], found: Any, places: list[int]) -> None:
+        if isinstance(self._rows, np.ndarray):
+            self._rows[indices] = found[places]
         else:
-            for index, row in zip(indices, vectors, strict=True):
-                self._token_rows[index] = row
-
-    def _height(self) -> int:
-        return self._settings.fixed_length or self._longest
+            for index, place in zip(indices, places, strict=True):
+                self._rows[index] = found[place]
 
 
-class ClassifyJob(_OneSequenceJob):
-    """Probabilities of classes."""
-
-    output = "head"
-
-    def __init__(self, count: int, model: ModelInfo) -> None:
-        super().__init__(count)
-        _check_size(count * model.bytes_of_scores, "the scores of all labels")
-        self._labels = model.labels
-        self._rows = np.empty((count, len(model.labels)), np.float64)
-
-    def result(self) -> JsonResult:
-        """Row by row: with many labels all rows as Python objects would take ten times the memory of their JSON."""
-        found = []
-        for row in self._rows:
-            scores = dict(zip(self._labels, row.tolist(), strict=True))
-            best = self._labels[row.argmax()]
-            found.append(json_bytes({"label": best, "score": scores[best], "scores": scores}))
-        return JsonResult("classify", b"[" + b",".join(found) + b"]", self.truncated)
-
-    def _store(self, indices: list[int], result: BatchResult, places: list[int]) -> None:
-        self._rows[indices] = result.probabilities(places)
-
-
-class TagJob(Job):
-    """Entities, or tags. Each window of a text is a sequence, so nothing is cut."""
-
-    output = "head"
-
-    def __init__(self, count: int, labels: list[str], output: str) -> None:
-        super().__init__(count)
-        self._types = entity_types(labels)
-        self._as_tags = output == "tags"
-        self._longest_tag = max(map(len, labels), default=0)
-        self._size = 0
-        self._texts: list[WindowedText] = []
-        self._starts: list[int] = []
-        self._found: list[Spans | None] = []
-
-    def add(self, prepared: Collection[WindowedText]) -> list[Sequence]:
-        if self._as_tags:
-            tags = sum(len(one.units if one.is_tokenized else one.text) for one in prepared)
-            self._size += tags * (self._longest_tag + len('"",'))
-            _check_size(self._size, "the tags of all characters")
-        sequences: list[Sequence] = []
-        for text in prepared:
-            self._texts.append(text)
-            self._starts.append(len(self._found))
-            for window in text.windows:
-                sequences.append(Sequence(self, len(self._found), window.features, self.output, window.first_pieces))
-                self._found.append(None)
-        self._missing += len(sequences) - len(prepared)
-        return sequences
-
-    def text_of(self, index: int) -> int:
-        return bisect_right(self._starts, index) - 1
-
-    def result(self) -> JsonResult:
-        """Merges the windows of each text."""
-        found = iter(self._found)
-        answers: list[Any] = []
-        for text in self._texts:
-            spans = merge_spans(text, [self._unit_spans(next(found)) for _ in text.windows])
-            answers.append(tags_of(text, spans) if self._as_tags else entities_of(text, spans))
-        return JsonResult("tag", json_bytes(answers), self.truncated)
-
-    def _store(self, indices: list[int], result: BatchResult, places: list[int]) -> None:
-        for index, spans in zip(indices, result.spans(places), strict=True):
-            self._found[index] = spans
-
-    def _unit_spans(self, found: Spans | None) -> list[UnitSpan]:
-        assert found is not None
-        spans, scores = found
-        return [
-            UnitSpan(self._types[kind], first, end, score)
-            for (_, first, end, kind), score in zip(spans.tolist(), scores.tolist(), strict=True)
-        ]
-
-
-def make_job(request: TaskRequest, count: int, model: ModelInfo, settings: Settings) -> Job:
-    """The job for a request of ``count`` texts."""
-    if request.task == "tag":
-        return TagJob(count, model.labels, request.output)
-    if request.task == "classify":
-        return ClassifyJob(count, model)
-    return EncodeJob(count, model.dim, settings)
-
-
-def _check_size(size: int, what: str) -> None:
+def check_size(size: int, what: str) -> None:
+    """
+    Raises:
+        RequestError: too_large: so many bytes are more than :data:`MAX_REPLY_BYTES`.
+    """
     if size > MAX_REPLY_BYTES:
         raise RequestError(
             "too_large",

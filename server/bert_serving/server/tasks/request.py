@@ -1,8 +1,6 @@
-"""What a peer asks for: the task and its texts, read and checked."""
+"""What a peer sends, checked; and the error it gets."""
 
 from __future__ import annotations
-
-from typing import Any, NamedTuple
 
 MAX_REQUEST_BYTES = 128 << 20
 MAX_TEXT_CHARACTERS = 1 << 20
@@ -20,33 +18,15 @@ class RequestError(Exception):
         self.message = message
 
 
-TASKS = ("encode", "tag", "classify")
-TAG_OUTPUTS = ("entities", "tags")
+def check_one_of(name: str, value: object, known: tuple[str, ...]) -> str:
+    """The value of a field.
 
-
-class TaskRequest(NamedTuple):
-    """What is to be done with the texts of a request.
-
-    Attributes:
-        task: "encode", "tag" or "classify".
-        output: "entities" or "tags", for tagging.
+    Raises:
+        RequestError: bad_request naming what is possible.
     """
-
-    task: str = "encode"
-    output: str = "entities"
-
-    @classmethod
-    def read(cls, extra: dict[str, Any]) -> TaskRequest:
-        """From the fifth frame; an absent one asks for vectors.
-
-        Raises:
-            RequestError: bad_request naming what is possible.
-        """
-        request = cls(**{key: extra[key] for key in cls._fields if key in extra})
-        for key, value, known in (("task", request.task, TASKS), ("output", request.output, TAG_OUTPUTS)):
-            if value not in known:
-                raise RequestError("bad_request", f"{key} must be one of {', '.join(known)}, not {repr(value)[:80]}")
-        return request
+    if value not in known:
+        raise RequestError("bad_request", f"{name} must be one of {', '.join(known)}, not {repr(value)[:80]}")
+    return str(value)
 
 
 def too_many_texts(maximum: int) -> str:

@@ -15,7 +15,6 @@ from bert_serving.server.process.descriptors import Spare
 from bert_serving.server.settings import Settings
 from bert_serving.server.tasks.job import Job
 from bert_serving.server.tasks.request import RequestError
-from bert_serving.server.workers.messages import BatchResult
 from bert_serving.server.workers.supervisor import Supervisor, Worker
 
 from bert_ft.checkpoint.fingerprint import HeldFiles
@@ -52,7 +51,6 @@ class Dispatcher:
         self.supervisor = Supervisor(settings, files, self, spare)
         self._jobs: dict[int, Job] = {}
         self._suspects: set[int] = set()
-        self._token_level = settings.token_level
         self._on_ready = on_ready
         self._on_fatal = on_fatal
         self._pauses: dict[bytes, asyncio.Event] = {}
@@ -96,17 +94,20 @@ class Dispatcher:
 
     def on_result(self, worker: Worker, batch: Batch, arrays: dict[str, np.ndarray]) -> None:
         with self._ends(batch.sequences):
-            self._batch_size.learn(sum(sequence.length for sequence in batch.sequences), worker.seconds)
+            lengths = [sequence.length for sequence in batch.sequences]
+            self._batch_size.learn(sum(lengths), worker.seconds)
             self._set_budgets()
             self._dispatch()
+            shares = _shares(batch)
             try:
-                result = BatchResult([sequence.length for sequence in batch.sequences], arrays, self._token_level)
+                found = {kind: kind.read(arrays, lengths) for kind in {type(share.job) for share in shares}}
             except ValueError as error:
                 self.on_error(worker, batch, str(error))
                 return
-            for share in _shares(batch):
+            for share in shares:
                 with self._ends(share.sequences):
-                    share.job.put([sequence.index for sequence in share.sequences], result, share.places)
+                    indices = [sequence.index for sequence in share.sequences]
+                    share.job.put(indices, found[type(share.job)], share.places)
 
     def on_error(self, worker: Worker, batch: Batch, message: str) -> None:
         """The engine raised; the worker lives on."""

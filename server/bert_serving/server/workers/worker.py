@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from bert_serving.server.monitoring.logs import get_logger, start_logging
 from bert_serving.server.process.free_memory import MemoryTrim
-from bert_serving.server.tasks.readers import HeadReader, head_reader
+from bert_serving.server.tasks.registry import head_reader
+from bert_serving.server.tasks.task import HeadReader
 from bert_serving.server.workers.channel import Channel
 from bert_serving.server.workers.messages import read_batch_message
 

@@ -29,7 +29,8 @@ from bert_serving.server.frontends.http.request import check_headers, parse_requ
 from bert_serving.server.frontends.service import Service
 from bert_serving.server.monitoring.logs import Throttle, get_logger
 from bert_serving.server.settings import is_loopback
-from bert_serving.server.tasks.request import RequestError, TaskRequest, too_many_texts
+from bert_serving.server.tasks.registry import TaskRequest
+from bert_serving.server.tasks.request import RequestError, too_many_texts
 
 from bert_ft.errors import BertFtError
 

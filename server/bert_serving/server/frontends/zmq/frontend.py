@@ -34,7 +34,8 @@ from bert_serving.server.frontends.zmq.subscribers import Subscribers
 from bert_serving.server.monitoring.logs import Throttle, get_logger
 from bert_serving.server.process.periodic import Periodic
 from bert_serving.server.settings import is_loopback
-from bert_serving.server.tasks.request import MAX_REQUEST_BYTES, RequestError, TaskRequest, too_many_texts
+from bert_serving.server.tasks.registry import TaskRequest
+from bert_serving.server.tasks.request import MAX_REQUEST_BYTES, RequestError, too_many_texts
 
 from bert_ft.errors import BertFtError
 
