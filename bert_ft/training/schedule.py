@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bert_ft.errors import BertFtError
-from bert_ft.training.options import TrainingFlags
+from bert_ft.training.options import TrainingOptions
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class Schedule:
         return cls(peak, total, int(total * warmup_proportion))
 
     @classmethod
-    def of(cls, flags: TrainingFlags, examples: int) -> Schedule:
-        """The schedule of a training with these flags on so many examples."""
+    def of(cls, options: TrainingOptions, examples: int) -> Schedule:
+        """The schedule of a training with these options on so many examples."""
         return cls.plan(
-            flags.learning_rate,
+            options.learning_rate,
             examples,
-            flags.train_batch_size,
-            flags.num_train_epochs,
-            flags.warmup_proportion,
+            options.train_batch_size,
+            options.num_train_epochs,
+            options.warmup_proportion,
         )
 
     def rate(self, step: int) -> float:

@@ -26,7 +26,7 @@ from bert_ft.checkpoint.writer import CheckpointReader
 from bert_ft.errors import BertFtError
 from bert_ft.model.heads import Head
 from bert_ft.text.tokenizer import FullTokenizer
-from bert_ft.training.options import TrainingFlags
+from bert_ft.training.options import TrainingOptions
 
 logger = logging.getLogger(__name__)
 
@@ -50,10 +50,14 @@ class StartingPoint:
     metadata: ModelMetadata | None
 
     @classmethod
-    def of(cls, flags: TrainingFlags) -> StartingPoint:
-        """The starting point of a training with these flags."""
+    def of(cls, options: TrainingOptions) -> StartingPoint:
+        """The starting point of a training with these options."""
         return cls.resolve(
-            flags.init_checkpoint, flags.vocab_file, flags.bert_config_file, flags.do_lower_case, flags.output_dir
+            options.init_checkpoint,
+            options.vocab_file,
+            options.bert_config_file,
+            options.do_lower_case,
+            options.output_dir,
         )
 
     @classmethod
