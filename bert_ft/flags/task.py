@@ -15,7 +15,7 @@ from bert_ft.tasks.table import Family
 from bert_ft.training.kinds import FILE, FOLDER, SWITCH, Choice, Kind, Number, OptionError
 from bert_ft.training.options import TrainingOptions
 
-_SHARED = {one.name for one in fields(TrainingOptions)}
+_GOOGLES = {one.name for one in fields(TrainingOptions)} - {"seed", "on_bad_row", "resume", "overwrite"}
 
 
 def task_command(family: Family) -> LegacyCommand:
@@ -46,8 +46,7 @@ def _flag(one: Field[Any]) -> click.Option:
         details["required"] = True
     else:
         details["default"] = one.default
-    is_added = one.metadata["added"] or one.name not in _SHARED
-    return (AddedOption if is_added else click.Option)([f"--{one.name}"], **details)
+    return (click.Option if one.name in _GOOGLES else AddedOption)([f"--{one.name}"], **details)
 
 
 def _type(kind: Kind) -> click.ParamType:

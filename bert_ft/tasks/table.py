@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ class Family:
     run: str
 
     def options_class(self) -> type[TrainingOptions]:
-        return _load(self.options)
+        return resolve_name(self.options)
 
     def run_class(self) -> type[TaskRun[Any]]:
         """Imports TensorFlow: seconds."""
-        return _load(self.run)
+        return resolve_name(self.run)
 
 
 CLASSIFICATION = Family(
@@ -58,8 +58,3 @@ def family_of(task_name: str) -> Family:
         ('run_ner', 'run_classifier')
     """
     return FAMILIES.get(task_name.lower(), CLASSIFICATION)
-
-
-def _load(place: str) -> Any:
-    module, name = place.split(":")
-    return getattr(import_module(module), name)

@@ -77,7 +77,8 @@ def starting_point(options: TrainingOptions) -> StartingPoint:
             data are read.
     """
     TrainingState(options.output_dir).prepare(options.resume)
-    start = StartingPoint.of(options)
+    files = options.init_checkpoint, options.vocab_file, options.bert_config_file
+    start = StartingPoint.resolve(*files, options.do_lower_case, options.output_dir)
     refuse_source(options.output_dir, start.checkpoint, "another --output_dir")
     if not options.resume and not options.overwrite:
         refuse_foreign_model(options.output_dir, options.record())
@@ -157,7 +158,7 @@ def fine_tune(options: TrainingOptions, start: StartingPoint, recipe: Recipe) ->
 def _plan(options: TrainingOptions, recipe: Recipe) -> Plan:
     examples, size = len(recipe.data.features), options.train_batch_size
     return Plan(
-        Schedule.of(options, examples),
+        Schedule.plan(options.learning_rate, examples, size, options.num_train_epochs, options.warmup_proportion),
         size,
         options.seed,
         recipe.metric,

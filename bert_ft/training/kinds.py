@@ -83,16 +83,14 @@ class Number:
         return number
 
 
-def option(default: Any, kind: Kind, help: str, added: bool = False, fixed: bool = False) -> Any:
+def option(default: Any, kind: Kind, help: str, fixed: bool = False) -> Any:
     """A field of a dataclass of options.
 
     Args:
         default: None where something else is then taken, as ``help`` says; MISSING where one must be given.
-        added: Google's script did not have it, nor what a family of tasks adds: an abbreviation means one of these only
-            if it means none of the others.
         fixed: it must be the same for a training to be resumed.
     """
-    return field(default=default, metadata={"kind": kind, "help": help, "added": added, "fixed": fixed})
+    return field(default=default, metadata={"kind": kind, "help": help, "fixed": fixed})
 
 
 def _file(value: Any) -> str:
@@ -125,3 +123,4 @@ SEED = Number(int, 0, 2**63 - 1)
 """What TensorFlow's generators take."""
 LEARNING_RATE = Number(float, 0, 1000, min_open=True)
 EPOCHS = Number(float, 0, 1_000_000)
+SOME_EPOCHS = Number(float, 0, 1_000_000, min_open=True)

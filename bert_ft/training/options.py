@@ -15,6 +15,7 @@ from bert_ft.training.kinds import (
     LEARNING_RATE,
     NOT_OF_THE_KIND,
     SEED,
+    SOME_EPOCHS,
     SWITCH,
     TEXT,
     Choice,
@@ -24,7 +25,6 @@ from bert_ft.training.kinds import (
 )
 
 _SAY_HOW = ("resume", "overwrite")  # and not what is trained
-_DO = ("do_train", "do_eval", "do_predict")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,33 +69,24 @@ class TrainingOptions:
     eval_batch_size: int = option(32, COUNT, "Examples a forward pass in evaluation; does not change the scores.")
     predict_batch_size: int = option(32, COUNT, "Examples a forward pass in prediction; does not change the scores.")
     learning_rate: float = option(5e-5, LEARNING_RATE, "Peak learning rate of Adam.", fixed=True)
-    num_train_epochs: float = option(
-        3.0,
-        Number(float, 0, 1_000_000, min_open=True),
-        "Passes over the training data; may be a fraction.",
-        fixed=True,
-    )
+    num_train_epochs: float = option(3.0, SOME_EPOCHS, "Passes over the training data; may be a fraction.", fixed=True)
     warmup_proportion: float = option(
         0.1, Number(float, 0, 1), "Share of the steps in which the rate rises linearly from 0.", fixed=True
     )
-    seed: int = option(12345, SEED, "Decides shuffling, dropout and the new head's weights.", added=True, fixed=True)
+    seed: int = option(12345, SEED, "Decides shuffling, dropout and the new head's weights.", fixed=True)
     on_bad_row: str = option(
         "error",
         Choice(("error", "skip")),
         "What to do about a row that cannot be used: stop, or leave it out and say so.",
-        added=True,
     )
     save_checkpoints_steps: int = option(
         1000, COUNT, "Steps after which, beside every epoch, the state for --resume is saved."
     )
     resume: bool = option(
-        False,
-        SWITCH,
-        "Continue the unfinished training in --output_dir at the step it had reached [default: false].",
-        added=True,
+        False, SWITCH, "Continue the unfinished training in --output_dir at the step it had reached [default: false]."
     )
     overwrite: bool = option(
-        False, SWITCH, "Replace the model in --output_dir though another command made it [default: false].", added=True
+        False, SWITCH, "Replace the model in --output_dir though another command made it [default: false]."
     )
 
     def __post_init__(self) -> None:
@@ -107,12 +98,10 @@ class TrainingOptions:
                 self._set(one.name, kind.convert(value))
             except NOT_OF_THE_KIND:
                 raise OptionError(f"{one.name} {value!r} is not {kind.description}") from None
-        if all(getattr(self, name) is None for name in _DO):
-            self._set("do_train", True)
-            self._set("do_eval", True)
-        for name in _DO:
-            self._set(name, bool(getattr(self, name)))
-        if not any(getattr(self, name) for name in _DO):
+        by_default = self.do_train is self.do_eval is self.do_predict is None
+        for name in ("do_train", "do_eval", "do_predict"):
+            self._set(name, bool(getattr(self, name)) or (by_default and name != "do_predict"))
+        if not (self.do_train or self.do_eval or self.do_predict):
             raise BertFtError("nothing to do: give at least one of --do_train, --do_eval and --do_predict")
         if self.resume and not self.do_train:
             raise BertFtError("--resume continues a training: give --do_train too, or leave --resume out")
