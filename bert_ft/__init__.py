@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bert_ft.inference.classes import Classifier
     from bert_ft.inference.entities import Tagger
     from bert_ft.inference.vectors import Encoder
-    from bert_ft.training.api import train
+    from bert_ft.tasks.train import train
 
 __version__ = "0.1.0"
 __all__ = ["Classifier", "Encoder", "ModelDirectory", "Tagger", "train"]
@@ -26,7 +26,7 @@ _PLACES = {
     "Encoder": "bert_ft.inference.vectors",
     "ModelDirectory": "bert_ft.checkpoint.directory",
     "Tagger": "bert_ft.inference.entities",
-    "train": "bert_ft.training.api",
+    "train": "bert_ft.tasks.train",
 }
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Protocol
 
 from tqdm import tqdm
+
+_quiet = ContextVar("quiet", default=False)
 
 
 class Progress(Protocol):
@@ -23,7 +28,15 @@ def progress_bar(total: int | None, unit: str, description: str, initial: int = 
         initial: units done before.
     """
     interval = 0.1 if sys.stderr.isatty() else 10.0
-    return tqdm(total=total, unit=unit, desc=description, initial=initial, dynamic_ncols=True, mininterval=interval)
+    return tqdm(
+        total=total,
+        unit=unit,
+        desc=description,
+        initial=initial,
+        dynamic_ncols=True,
+        mininterval=interval,
+        disable=_quiet.get(),
+    )
 
 
 class _AboveProgressBar(logging.Handler):
@@ -39,6 +52,23 @@ def log_to_stderr() -> None:
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False
+
+
+@contextlib.contextmanager
+def messages_on_stderr(quiet: bool = False) -> Iterator[None]:
+    """As :func:`log_to_stderr` within ``with``; quiet: warnings alone, and no progress bars."""
+    logger = logging.getLogger("bert_ft")
+    before = logger.handlers, logger.propagate, logger.level
+    was_quiet = _quiet.set(quiet)
+    log_to_stderr()
+    if quiet:
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.handlers, logger.propagate = before[:2]
+        logger.setLevel(before[2])
+        _quiet.reset(was_quiet)
 
 
 class _PlainFormatter(logging.Formatter):

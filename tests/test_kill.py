@@ -51,7 +51,7 @@ def train_in_child(folder: Path, output: Path, resume: bool) -> None:
     task: Any = classification_run
     shared: Any = fine_tune
     tally.scores = score
-    task._print_scores = lambda path, scores: None
+    task._report = lambda path, scores: ""
     shared.save_model_directory = save
     flags = ["--dev_file=train.tsv", f"--num_train_epochs={EPOCHS}", "--save_checkpoints_steps=3"]
     if resume:

@@ -5,20 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from bert_ft import run_classifier, run_ner
+from bert_ft.flags.task import task_command
+from bert_ft.tasks.table import CLASSIFICATION, family_of
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Hand the command line to run_ner for ``--task_name=ner``, else to run_classifier, which knows the others."""
+    """Hand the command line to the command of the task's family; without a task it is classification's to complain."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    command = run_ner.main if _task_name(given) in run_ner.TASK_NAMES else run_classifier.main
-    command(given, prog_name="bert-ft-train")
-
-
-def _task_name(arguments: Sequence[str]) -> str | None:
-    for place, argument in enumerate(arguments):
-        name, has_value, value = argument.lstrip("-").replace("-", "_").partition("=")
-        if argument.startswith("-") and name and "task_name".startswith(name):
-            following = arguments[place + 1] if place + 1 < len(arguments) else None
-            return (value if has_value else following or "").lower()
-    return None
+    command = task_command(CLASSIFICATION)
+    family = family_of(command.value_given(given, "task_name") or "")
+    (command if family is CLASSIFICATION else task_command(family))(given, prog_name="bert-ft-train")

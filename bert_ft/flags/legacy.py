@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
@@ -76,6 +76,11 @@ class LegacyCommand(click.Command):
         except click.UsageError as error:
             raise OneLineError(error.format_message(), error.exit_code) from None
 
+    def value_given(self, args: Sequence[str], name: str) -> str | None:
+        """The last value of an option on a command line that may be wrong in other places."""
+        given = _ArgvNormaliser(self.params).normalise(args, click.UsageError)
+        return dict(one.partition("=")[::2] for one in given).get(f"--{name}")
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             with contextlib.nullcontext() if self.ends_at_once else interruptible():
@@ -111,7 +116,8 @@ class _ArgvNormaliser:
                 for spelling in (*param.opts, *param.secondary_opts):
                     self._options[_key(spelling)] = param
 
-    def normalise(self, args: list[str]) -> list[str]:
+    def normalise(self, args: Sequence[str], *passed_over: type[Exception]) -> list[str]:
+        """Raises click.UsageError, unless that is to be passed over, and what is wrong left out."""
         options: list[str] = []
         positionals: list[str] = []
         rest = list(args)
@@ -124,8 +130,9 @@ class _ArgvNormaliser:
                 positionals.append(token)
                 continue
             name, has_value, value = token.partition("=")
-            option, spelling = self._resolve(name)
-            options += self._read(option, spelling, value if has_value else None, rest)
+            with contextlib.suppress(*passed_over):
+                option, spelling = self._resolve(name)
+                options += self._read(option, spelling, value if has_value else None, rest)
         return [*options, "--", *positionals] if positionals else options
 
     def _read(self, option: click.Option, spelling: str, value: str | None, rest: list[str]) -> list[str]:

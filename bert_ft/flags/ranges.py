@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from bert_ft.training import kinds
+
 
 class Between(click.FloatRange):
     """The numbers between two bounds, and not NaN, which is neither below the one nor above the other."""
@@ -20,9 +22,13 @@ class Between(click.FloatRange):
         return number
 
 
-COUNT = click.IntRange(1, 2**31 - 1)
-SEED = click.IntRange(0, 2**63 - 1)
-"""What TensorFlow's generators take."""
-LEARNING_RATE = Between(0, 1000, min_open=True)
-EPOCHS = Between(0, 1_000_000)
-SOME_EPOCHS = Between(0, 1_000_000, min_open=True)
+def number(kind: kinds.Number) -> click.ParamType:
+    """The type of an option for such numbers."""
+    if kind == kinds.INTEGER:
+        return click.INT
+    form = click.IntRange if kind.type is int else Between
+    return form(kind.minimum, kind.maximum, kind.min_open, kind.max_open)
+
+
+COUNT = number(kinds.COUNT)
+SEED = number(kinds.SEED)

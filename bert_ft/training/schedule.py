@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bert_ft.errors import BertFtError
-from bert_ft.training.options import TrainingFlags
 
 
 @dataclass(frozen=True)
@@ -34,17 +33,6 @@ class Schedule:
                 "lower --train_batch_size or raise --num_train_epochs"
             )
         return cls(peak, total, int(total * warmup_proportion))
-
-    @classmethod
-    def of(cls, flags: TrainingFlags, examples: int) -> Schedule:
-        """The schedule of a training with these flags on so many examples."""
-        return cls.plan(
-            flags.learning_rate,
-            examples,
-            flags.train_batch_size,
-            flags.num_train_epochs,
-            flags.warmup_proportion,
-        )
 
     def rate(self, step: int) -> float:
         """The rate of a step, the first being step 0."""

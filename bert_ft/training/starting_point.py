@@ -26,7 +26,6 @@ from bert_ft.checkpoint.variables import encoder_shapes
 from bert_ft.errors import BertFtError
 from bert_ft.model.heads import Head
 from bert_ft.text.tokenizer import FullTokenizer
-from bert_ft.training.options import TrainingFlags
 
 logger = logging.getLogger(__name__)
 
@@ -50,13 +49,6 @@ class StartingPoint:
     metadata: ModelMetadata | None
 
     @classmethod
-    def of(cls, flags: TrainingFlags) -> StartingPoint:
-        """The starting point of a training with these flags."""
-        return cls.resolve(
-            flags.init_checkpoint, flags.vocab_file, flags.bert_config_file, flags.do_lower_case, flags.output_dir
-        )
-
-    @classmethod
     def resolve(
         cls,
         init_checkpoint: str | None,
@@ -65,7 +57,7 @@ class StartingPoint:
         do_lower_case: bool | None,
         output_dir: Path,
     ) -> StartingPoint:
-        """Find what the flags leave out and check the whole.
+        """Find what the options leave out and check the whole.
 
         Args:
             init_checkpoint: a prefix or a model directory; None looks for the one below the current directory.
