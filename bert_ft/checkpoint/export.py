@@ -1,21 +1,18 @@
-"""Checkpoint tools: export, new, inspect."""
+"""Model directories from a checkpoint of Google's scripts, or from nothing."""
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import Any
 
 from bert_ft.checkpoint.config import BertConfig
-from bert_ft.checkpoint.directory import CONFIG_NAME, METADATA_FILE, VOCAB_NAME, ModelMetadata, load_fitting_vocab
+from bert_ft.checkpoint.directory import CONFIG_NAME, VOCAB_NAME, ModelMetadata, load_fitting_vocab
 from bert_ft.checkpoint.head import CLASSIFICATION
 from bert_ft.checkpoint.initializer import initialize
 from bert_ft.checkpoint.overwrite import refuse_model, refuse_source
 from bert_ft.checkpoint.reader import CheckpointReader
 from bert_ft.checkpoint.save import save_model_directory
-from bert_ft.checkpoint.variables import Shapes, encoder_shapes, is_training_state
+from bert_ft.checkpoint.variables import encoder_shapes, is_training_state
 from bert_ft.errors import BertFtError
-from bert_ft.shown import first_of
 
 
 def export_checkpoint(
@@ -87,38 +84,6 @@ def new_checkpoint(
     print(f"{output}: {len(weights)} variables, {count:,} random weights (seed {seed})")
 
 
-def describe(path: Path) -> str:
-    """What a model directory or checkpoint prefix holds, as lines of text.
-
-    Raises:
-        BertFtError: the checkpoint cannot be read, or does not fit its configuration or vocabulary.
-    """
-    prefix = path / "bert_model.ckpt" if path.is_dir() else path
-    folder = prefix.parent
-    reader = CheckpointReader(prefix)
-    lines = [f"checkpoint  {prefix}"]
-    if (folder / CONFIG_NAME).is_file():
-        config = BertConfig.load(folder / CONFIG_NAME)
-        reader.check(encoder_shapes(config))
-        lines.append(
-            f"encoder     {config.num_hidden_layers} layers, hidden {config.hidden_size}, "
-            f"{config.num_attention_heads} heads, {config.max_position_embeddings} positions, "
-            f"{config.hidden_act}"
-        )
-        if (folder / VOCAB_NAME).is_file():
-            vocab = load_fitting_vocab(folder / VOCAB_NAME, config)
-            lines.append(f"vocabulary  {len(vocab)} entries")
-    lines += _metadata_lines(folder / METADATA_FILE, reader.shapes)
-    width = max(len(name) for name in reader.shapes)
-    lines += ["", *(f"{name:<{width}}  {list(shape)}" for name, shape in reader.shapes.items()), ""]
-    kept = {name: shape for name, shape in reader.shapes.items() if not is_training_state(name)}
-    lines.append(
-        f"{len(kept)} variables, {_count(kept):,} weights, {_count(kept) * 4 / 2**20:,.1f} MiB as float32; "
-        f"{len(reader.shapes) - len(kept)} variables of the optimizer"
-    )
-    return "\n".join(lines)
-
-
 def _labels(reader: CheckpointReader, given: list[str] | None) -> list[str]:
     stored = reader.shapes.get("output_weights")
     if stored is None:
@@ -128,24 +93,3 @@ def _labels(reader: CheckpointReader, given: list[str] | None) -> list[str]:
     if given and len(given) != stored[0]:
         raise BertFtError(f"{reader.prefix}: {len(given)} labels given, but the head has {stored[0]}")
     return given or [str(index) for index in range(stored[0])]
-
-
-def _metadata_lines(path: Path, shapes: Shapes) -> list[str]:
-    if not path.is_file():
-        stored = shapes.get("output_weights")
-        return [f"head        output_weights {list(stored)}" if stored else "head        none"]
-    metadata = ModelMetadata.load(path)
-    head = f"{metadata.head}, {len(metadata.labels)} labels: {first_of(metadata.labels)}"
-    lines = [
-        f"task        {metadata.task}",
-        f"head        {head if metadata.head else 'none'}",
-        f"input       up to {metadata.max_seq_length} pieces, "
-        f"{'lower-cased' if metadata.do_lower_case else 'case kept'}",
-    ]
-    scores: dict[str, Any] = metadata.metrics.get("dev") or {}
-    shown = [f"{key} {value:.4f}" for key, value in scores.items() if isinstance(value, float)]
-    return lines + ([f"dev         {', '.join(shown)} (step {metadata.metrics.get('step')})"] if shown else [])
-
-
-def _count(shapes: Shapes) -> int:
-    return sum(math.prod(shape) for shape in shapes.values())

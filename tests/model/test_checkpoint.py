@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bert_ft.checkpoint.config import BertConfig
-from bert_ft.checkpoint.export import describe, export_checkpoint, new_checkpoint
+from bert_ft.checkpoint.describe import describe
+from bert_ft.checkpoint.export import export_checkpoint, new_checkpoint
 from bert_ft.checkpoint.reader import CheckpointReader
 from bert_ft.checkpoint.variables import encoder_shapes
 from bert_ft.checkpoint.writer import write_checkpoint
