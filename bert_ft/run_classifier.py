@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from bert_ft.data.columns import column_flag
 from bert_ft.flags.legacy import AddedOption, GivenPath, LegacyCommand
 from bert_ft.logs import log_to_stderr
 from bert_ft.tasks.classification.files import TASKS, Columns, custom_task
@@ -32,9 +33,11 @@ _FILE_FLAGS = ("train_file", "dev_file", "test_file", "label_column", "text_colu
 @click.option("--train_file", cls=AddedOption, type=GivenPath(), default="train.tsv", help="Task tsv: training data.")
 @click.option("--dev_file", cls=AddedOption, type=GivenPath(), default="dev.tsv", help="Task tsv: development data.")
 @click.option("--test_file", cls=AddedOption, type=GivenPath(), default="test.tsv", help="Task tsv: test data.")
-@click.option("--label_column", cls=AddedOption, type=int, default=0, help="Task tsv: column of the label, from 0.")
-@click.option("--text_column", cls=AddedOption, type=int, default=1, help="Task tsv: column of the text, from 0.")
-@click.option("--text_b_column", cls=AddedOption, type=int, help="Task tsv: column of a pair's second text, from 0.")
+@click.option(
+    "--label_column", cls=AddedOption, type=column_flag, default=0, help="Task tsv: label, by name or number from 0."
+)
+@click.option("--text_column", cls=AddedOption, type=column_flag, default=1, help="Task tsv: text, likewise.")
+@click.option("--text_b_column", cls=AddedOption, type=column_flag, help="Task tsv: a pair's second text, likewise.")
 def main(task_name: str, labels: str | None, **values: Any) -> None:
     """Fine-tune a Google BERT checkpoint to classify texts or pairs of texts."""
     log_to_stderr()
