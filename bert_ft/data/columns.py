@@ -28,7 +28,7 @@ def plain_name(name: str) -> str:
         >>> plain_name(" Text_A")
         'texta'
     """
-    return re.sub(r"[\s_#-]+", "", name).lower()
+    return re.sub(r"[\s_-]+", "", name).lower()
 
 
 def known_column(names: Sequence[str], known: Sequence[str]) -> int | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bert_ft.data.columns import Column, find_delimiter
 from bert_ft.data.rows import BadRows, Line, first_text, read_lines, read_objects
 from bert_ft.errors import BertFtError
+from bert_ft.files.lines import BOM
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -63,25 +64,27 @@ def read_table(path: Path, bad_rows: BadRows, delimiter: str | None = None) -> D
     file, sheet = sheet_of(path)
     suffix = file.suffix.lower()
     if suffix in _EXCEL:
-        return _from_excel(path, file, sheet or 0)
+        return _from_excel(path, bad_rows, file, sheet or 0)
     if suffix in _PARQUET:
         return _from_parquet(path)
     lines = list(read_lines(path, bad_rows))
     if suffix in JSON_SUFFIXES:
-        return _from_objects(path, read_objects(path, lines, bad_rows))
+        return _from_objects(path, bad_rows, read_objects(path, lines, bad_rows))
     first = first_text(lines)
     if delimiter is None and suffix == ".csv" and first:
         delimiter = find_delimiter(first.text, 2, ("\t", *_QUOTED)) or ","
-    return text_table(path, lines, delimiter or "\t")
+    return text_table(path, bad_rows, lines, delimiter or "\t")
 
 
-def text_table(path: Path, lines: Sequence[Line], delimiter: str) -> DataFrame:
+def text_table(path: Path, bad_rows: BadRows, lines: Sequence[Line], delimiter: str) -> DataFrame:
     """The table that lines of text make; see :func:`read_table`."""
-    if delimiter == "\t":
-        return _from_tabs(path, lines)
+    if delimiter == "\t" and not any("\0" in line.text for line in lines):  # where older pandas ends a cell
+        return _from_tabs(path, bad_rows, lines)
     if delimiter in _QUOTED:
-        return _from_rows(path, _quoted_rows(path, lines, delimiter))
-    return _from_rows(path, (_Row(number, text.split(delimiter)) for number, text in lines))
+        rows = _quoted_rows(path, lines, delimiter)
+    else:
+        rows = (_Row(number, text.split(delimiter)) for number, text in lines if text.strip())
+    return _from_rows(path, bad_rows, [row for row in rows if len(row.cells) > 1 or "".join(row.cells).strip()])
 
 
 def is_binary(path: Path) -> bool:
@@ -116,18 +119,18 @@ def _breadth(table: DataFrame) -> int:
     return table.shape[1] - 2
 
 
-def _from_tabs(path: Path, lines: Sequence[Line]) -> DataFrame:
+def _from_tabs(path: Path, bad_rows: BadRows, lines: Sequence[Line]) -> DataFrame:
     import pandas as pd
 
     lines = [line for line in lines if line.text.strip()]
     widths = [line.text.count("\t") + 1 for line in lines]
-    kept = _kept(path, widths)
+    kept = _kept(path, bad_rows, widths)
     texts = [
         line.text if width <= kept else "\t".join(_narrowed(line.text.split("\t"), kept))
         for line, width in zip(lines, widths, strict=True)
     ]
     table = pd.read_csv(
-        io.BytesIO("\n".join(texts).encode()),
+        io.BytesIO((BOM + "\n".join(texts)).encode()),  # the one mark that pandas takes off
         sep="\t",
         header=None,
         names=range(kept),
@@ -141,20 +144,19 @@ def _from_tabs(path: Path, lines: Sequence[Line]) -> DataFrame:
     return _placed(table, [line.number for line in lines], widths)
 
 
-def _from_rows(path: Path, rows: Iterable[_Row]) -> DataFrame:
+def _from_rows(path: Path, bad_rows: BadRows, rows: Sequence[_Row]) -> DataFrame:
     import pandas as pd
 
-    rows = [row for row in rows if len(row.cells) > 1 or "".join(row.cells).strip()]
     widths = [len(row.cells) for row in rows]
-    kept = _kept(path, widths)
+    kept = _kept(path, bad_rows, widths)
     even = [_narrowed(row.cells, kept) + [""] * (kept - len(row.cells)) for row in rows]
     return _placed(pd.DataFrame(even, dtype=object), [row.line for row in rows], widths)
 
 
-def _kept(path: Path, widths: Sequence[int]) -> int:
+def _kept(path: Path, bad_rows: BadRows, widths: Sequence[int]) -> int:
     """How many columns the table gets: one broken row shall not make millions of empty cells of the others."""
     if not widths:
-        BadRows().summarize(path, kept=0)
+        bad_rows.summarize(path, kept=0)
     return min(max(widths), max(statistics.mode(widths), _MIN_KEPT))
 
 
@@ -162,8 +164,8 @@ def _narrowed(row: list[str], kept: int) -> list[str]:
     return row if len(row) <= kept else row[: kept - 1] + row[-1:]
 
 
-def _placed(table: DataFrame, lines: Sequence[int], widths: Sequence[int]) -> DataFrame:
-    table["line"], table["width"] = lines, widths
+def _placed(table: DataFrame, lines: Iterable[int], widths: Sequence[int]) -> DataFrame:
+    table["line"], table["width"] = list(lines), widths
     return table
 
 
@@ -180,11 +182,11 @@ def _quoted_rows(path: Path, lines: Sequence[Line], delimiter: str) -> Iterator[
             raise BertFtError(f"{path}:{line}: the CSV breaks in this row ({error}); mend its quotes") from None
 
 
-def _from_objects(path: Path, objects: Iterable[tuple[int, dict[str, Any]]]) -> DataFrame:
+def _from_objects(path: Path, bad_rows: BadRows, objects: Iterable[tuple[int, dict[str, Any]]]) -> DataFrame:
     found = list(objects)
     names = list(dict.fromkeys(name for _, value in found for name in value))
     rows = [_Row(line, [_as_text(value.get(name)) for name in names]) for line, value in found]
-    return _from_rows(path, [_Row(0, names), *rows] if rows else [])
+    return _from_rows(path, bad_rows, [_Row(0, names), *rows] if rows else [])
 
 
 def _from_parquet(path: Path) -> DataFrame:
@@ -192,24 +194,25 @@ def _from_parquet(path: Path) -> DataFrame:
 
     read = _guarded(path, "parquet", lambda: pd.read_parquet(path, engine="pyarrow", dtype_backend="numpy_nullable"))
     names = pd.DataFrame([[str(name) for name in read.columns]])
-    return _from_values(path, pd.concat([names, read.astype(object).set_axis(names.columns, axis=1)]), first=0)
+    values = pd.concat([names, read.astype(object).set_axis(names.columns, axis=1)])
+    return _placed(_strings(values), range(len(values)), [len(read.columns)] * len(values))
 
 
-def _from_excel(path: Path, file: Path, sheet: str | int) -> DataFrame:
+def _from_excel(path: Path, bad_rows: BadRows, file: Path, sheet: str | int) -> DataFrame:
     import pandas as pd
 
     def read() -> DataFrame:
         return pd.read_excel(file, sheet_name=sheet, header=None, dtype=object, na_filter=False, engine="openpyxl")
 
-    return _from_values(path, _guarded(path, "excel", read), first=1)
-
-
-def _from_values(path: Path, values: DataFrame, first: int) -> DataFrame:
-    table = values.apply(lambda column: column.map(_as_text)).astype(object)
-    table.index = range(first, first + len(table))
+    table = _strings(_guarded(path, "excel", read))
     table = table[table.ne("").any(axis=1)]
-    _kept(path, [table.shape[1]] * len(table))
-    return _placed(table.reset_index(drop=True), table.index.tolist(), [table.shape[1]] * len(table))
+    if table.empty:
+        bad_rows.summarize(path, kept=0)
+    return _placed(table.reset_index(drop=True), table.index + 1, [table.shape[1]] * len(table))
+
+
+def _strings(values: DataFrame) -> DataFrame:
+    return values.apply(lambda column: column.map(_as_text)).astype(object).reset_index(drop=True)
 
 
 def _guarded(path: Path, kind: str, read: Callable[[], DataFrame]) -> DataFrame:
@@ -221,15 +224,15 @@ def _guarded(path: Path, kind: str, read: Callable[[], DataFrame]) -> DataFrame:
     except OSError as error:
         raise BertFtError(f"{path}: cannot be read ({error.strerror or error})") from None
     except Exception as error:  # each layer of these libraries has its own errors for a file that is broken
-        raise BertFtError(f"{path}: cannot be read as {kind} ({str(error).splitlines()[0]})") from error
+        raise BertFtError(f"{path}: cannot be read as {kind} ({' '.join(str(error).split())})") from error
 
 
 def _as_text(value: Any) -> str:
     """A cell as people see it: "1" where a sheet holds 1.0, and a day without the midnight that libraries add."""
-    import pandas as pd
-
     if isinstance(value, str):
         return value
+    import pandas as pd
+
     if value is None or (pd.api.types.is_scalar(value) and pd.isna(value)):
         return ""
     if isinstance(value, float) and value.is_integer():

@@ -58,7 +58,7 @@ def read_scored_pairs(
         if begin and (begin.text.lstrip().startswith("{") or is_array(begin)):
             found = _from_objects(path, lines, bad_rows, given)
         else:
-            table = text_table(path, lines, delimiter or (_recognised(path, begin) if begin else ","))
+            table = text_table(path, bad_rows, lines, delimiter or (_recognised(path, begin) if begin else ","))
             found = _from_table(path, table, bad_rows, given)
     pairs = []
     for line, first, second, score in found:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice, repeat
 from pathlib import Path
 
-from bert_ft.data.rows import Line, RowError
+from bert_ft.data.rows import BadRows, Line, RowError
 from bert_ft.data.tables import cells, first_row, text_table
 from bert_ft.errors import BertFtError
 from bert_ft.tasks.tagging.formats.record import BadRecord, Record, make_span
@@ -22,7 +22,7 @@ def read(path: Path, lines: Sequence[Line]) -> Iterator[Record | BadRecord]:
         if line.number != number:
             # Its quotes are lost, so that no one can say where the rows after it begin.
             raise BertFtError(f"{path}:{number}: a CSV file must be UTF-8 throughout; mend the line")
-    table = text_table(path, lines, ",")
+    table = text_table(path, BadRows(), lines, ",")
     header = [name.strip() for name in first_row(table)]
     if TEXT not in header:
         raise BertFtError(f"{path}:1: no column {TEXT}; the first line of a TASTEset file names its columns")
