@@ -37,12 +37,13 @@ def known_column(names: Sequence[str], known: Sequence[str]) -> int | None:
     return next((plain.index(name) for name in known if name in plain), None)
 
 
-def given_column(names: Sequence[str], given: Column, option: str, place: str) -> int:
-    """The number of a column that the user gave by its name or number.
+def find_column(names: Sequence[str], given: Column | None, option: str, place: str, known: Sequence[str] = ()) -> int:
+    """The number of a column.
 
     Args:
         names: of the columns, or the first row of a table without names.
-        option: where it was given, such as "text_column".
+        given: by the user; None takes the column with a known name.
+        option: where it is given, such as "text_column".
         place: file and line of the names.
 
     Raises:
@@ -51,11 +52,18 @@ def given_column(names: Sequence[str], given: Column, option: str, place: str) -
     if isinstance(given, int):
         return given
     names = [name.strip() for name in names]
-    if given in names:
-        return names.index(given)
-    if given.isdecimal() and int(given) < len(names):
-        return int(given)
-    raise BertFtError(f"{place}: no column {given!r} for --{option}; there are {', '.join(names)}")
+    if given is None:
+        number = known_column(names, known)
+    elif given in names:
+        number = names.index(given)
+    else:
+        number = int(given) if given.isdecimal() and int(given) < len(names) else None
+    if number is None:
+        sought = f"no column {given!r} for --{option}"
+        if given is None:
+            sought = f"no column has a name such as {option.partition('_')[0]}; say which one it is with --{option}"
+        raise BertFtError(f"{place}: {sought}; there are {', '.join(names)}")
+    return number
 
 
 def column_flag(value: str | int) -> Column:

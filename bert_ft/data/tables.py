@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from bert_ft.data.columns import Column, find_delimiter
 from bert_ft.data.rows import BadRows, Line, first_text, read_lines, read_objects
@@ -71,9 +71,7 @@ def read_table(path: Path, bad_rows: BadRows, delimiter: str | None = None) -> D
     if suffix in JSON_SUFFIXES:
         return _from_objects(path, bad_rows, read_objects(path, lines, bad_rows))
     first = first_text(lines)
-    if delimiter is None and suffix == ".csv" and first:
-        delimiter = find_delimiter(first.text, 2, ("\t", *_QUOTED)) or ","
-    return text_table(path, bad_rows, lines, delimiter or "\t")
+    return text_table(path, bad_rows, lines, delimiter or delimiter_of(path, first.text if first else ""))
 
 
 def text_table(path: Path, bad_rows: BadRows, lines: Sequence[Line], delimiter: str) -> DataFrame:
@@ -85,6 +83,11 @@ def text_table(path: Path, bad_rows: BadRows, lines: Sequence[Line], delimiter: 
     else:
         rows = (_Row(number, text.split(delimiter)) for number, text in lines if text.strip())
     return _from_rows(path, bad_rows, [row for row in rows if len(row.cells) > 1 or "".join(row.cells).strip()])
+
+
+def delimiter_of(path: Path, line: str) -> str:
+    """What parts the columns of a text file that has this as its first line."""
+    return (find_delimiter(line, 2, ("\t", *_QUOTED)) or ",") if path.suffix.lower() == ".csv" else "\t"
 
 
 def is_binary(path: Path) -> bool:
@@ -102,6 +105,12 @@ def sheet_of(path: Path) -> tuple[Path, str | None]:
 
 def first_row(table: DataFrame) -> list[str]:
     return table.iloc[0, : min(table["width"].iloc[0], _breadth(table))].tolist()
+
+
+def place_of(path: Path | str, table: DataFrame) -> str:
+    """Where the first row of a table stands: ``file:line``, or the file for names that stand in no row."""
+    line = table["line"].iloc[0]
+    return f"{path}:{line}" if line else str(path)
 
 
 def cells(table: DataFrame, column: Column) -> list[str]:
@@ -192,7 +201,8 @@ def _from_objects(path: Path, bad_rows: BadRows, objects: Iterable[tuple[int, di
 def _from_parquet(path: Path) -> DataFrame:
     import pandas as pd
 
-    read = _guarded(path, "parquet", lambda: pd.read_parquet(path, engine="pyarrow", dtype_backend="numpy_nullable"))
+    how = {"engine": "pyarrow", "dtype_backend": "numpy_nullable"}
+    read = _read(path, path, "parquet", lambda file: pd.read_parquet(file, **how))
     names = pd.DataFrame([[str(name) for name in read.columns]])
     values = pd.concat([names, read.astype(object).set_axis(names.columns, axis=1)])
     return _placed(_strings(values), range(len(values)), [len(read.columns)] * len(values))
@@ -201,10 +211,8 @@ def _from_parquet(path: Path) -> DataFrame:
 def _from_excel(path: Path, bad_rows: BadRows, file: Path, sheet: str | int) -> DataFrame:
     import pandas as pd
 
-    def read() -> DataFrame:
-        return pd.read_excel(file, sheet_name=sheet, header=None, dtype=object, na_filter=False, engine="openpyxl")
-
-    table = _strings(_guarded(path, "excel", read))
+    how = {"engine": "openpyxl", "sheet_name": sheet, "header": None, "dtype": object, "na_filter": False}
+    table = _strings(_read(path, file, "excel", lambda opened: pd.read_excel(opened, **how)))
     table = table[table.ne("").any(axis=1)]
     if table.empty:
         bad_rows.summarize(path, kept=0)
@@ -215,9 +223,10 @@ def _strings(values: DataFrame) -> DataFrame:
     return values.apply(lambda column: column.map(_as_text)).astype(object).reset_index(drop=True)
 
 
-def _guarded(path: Path, kind: str, read: Callable[[], DataFrame]) -> DataFrame:
+def _read(path: Path, file: Path, kind: str, read: Callable[[BinaryIO], DataFrame]) -> DataFrame:
     try:
-        return read()
+        with file.open("rb") as opened:
+            return read(opened)
     except ImportError as error:
         library = {"excel": "openpyxl", "parquet": "pyarrow"}[kind]
         raise BertFtError(f'{path}: to read it takes {library}; pip install "bert-ft[{kind}]" ({error})') from None

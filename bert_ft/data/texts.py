@@ -6,9 +6,9 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from bert_ft.data.columns import TEXT, Column, find_delimiter, given_column, known_column
+from bert_ft.data.columns import TEXT, Column, find_column, known_column
 from bert_ft.data.rows import BadRows
-from bert_ft.data.tables import JSON_SUFFIXES, cells, first_row, is_binary, read_table
+from bert_ft.data.tables import JSON_SUFFIXES, cells, delimiter_of, first_row, is_binary, place_of, read_table
 from bert_ft.errors import BertFtError
 from bert_ft.files.lines import STANDARD, text_chunks
 
@@ -30,7 +30,7 @@ def is_table(source: str, text_column: Column | None = None) -> bool:
     if path.suffix.lower() not in (".csv", ".tsv"):
         return False
     line = next(text_chunks(source, max_lines=1), [""])[0]
-    names = next(csv.reader([line], delimiter=find_delimiter(line, 2, ("\t", ",", ";")) or ","), [])
+    names = next(csv.reader([line], delimiter=delimiter_of(path, line)), [])
     return known_column(names, TEXT) is not None
 
 
@@ -61,17 +61,12 @@ def text_chunks_of(
         yield from text_chunks(source)
         return
     table = read_table(Path(source), BadRows(option=None))
-    names, line = first_row(table), int(table["line"].iloc[0])
-    place = f"{source}:{max(line, 1)}"
-    known = known_column(names, TEXT)
-    text = known if text_column is None else given_column(names, text_column, "text_column", place)
-    if text is None:
-        raise BertFtError(f"{place}: no column has a name such as text; name or number it with --text_column")
-    numbers = [text]
+    names, place = first_row(table), place_of(source, table)
+    numbers = [find_column(names, text_column, "text_column", place, TEXT)]
     if text_b_column is not None:
-        numbers.append(given_column(names, text_b_column, "text_b_column", place))
+        numbers.append(find_column(names, text_b_column, "text_b_column", place))
     named = {str(column) for column in (text_column, text_b_column)} & {name.strip() for name in names}
-    if named or known is not None or line == 0:
+    if named or table["line"].iloc[0] == 0 or known_column(names, TEXT) is not None:
         table = table.iloc[1:]
     for number, width in zip(table["line"], table["width"], strict=True):
         if width != len(names):

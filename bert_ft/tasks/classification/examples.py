@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bert_ft.data.columns import LABEL, TEXT, Column, given_column, known_column, plain_name
+from bert_ft.data.columns import LABEL, TEXT, Column, find_column, known_column, plain_name
 from bert_ft.data.rows import BadRows
 from bert_ft.data.splits import find_named
-from bert_ft.data.tables import cells, first_row, read_table
+from bert_ft.data.tables import cells, first_row, place_of, read_table
 from bert_ft.errors import BertFtError
 from bert_ft.shown import first_of
 from bert_ft.tasks.classification.files import LABEL_TEXT, Columns, FileFormat, TaskFiles
@@ -138,32 +138,26 @@ def _fit_columns(path: Path, table: DataFrame, form: FileFormat, labels: Collect
 
 
 def _named_columns(path: Path, table: DataFrame, form: FileFormat) -> FileFormat:
-    names, line, given = first_row(table), int(table["line"].iloc[0]), form.columns
-    place = f"{path}:{max(line, 1)}"
-    if given != LABEL_TEXT:
-        found = {
-            part: None if column is None else given_column(names, column, option, place)
-            for part, column, option in (
-                ("text_a", given.text_a, "text_column"),
-                ("text_b", given.text_b, "text_b_column"),
-                ("label", given.label, "label_column"),
-            )
-        }
-        columns = Columns(**found)  # type: ignore[arg-type]  # a text_a is always given
-    else:
-        label, text = known_column(names, LABEL), known_column(names, TEXT)
-        if label is not None and text is not None:
-            columns = Columns(text, label=label)
-            logger.info("%s: label in column %r, text in column %r", place, names[label], names[text])
-        elif line:
-            return form
-        else:
-            raise BertFtError(
-                f"{place}: no columns named such as label and text (there are {', '.join(names)}); name them with "
-                "--label_column and --text_column"
-            )
-    named = line == 0 or columns != given
-    return replace(form, columns=columns, header=named or form.header)
+    """Columns given by name; and those left at their defaults by known names, if the first row certainly has names."""
+    names, given = first_row(table), form.columns
+    named = table["line"].iloc[0] == 0 or any(
+        isinstance(column, str) for column in (given.text_a, given.text_b, given.label)
+    )
+    label, text = known_column(names, LABEL), known_column(names, TEXT)
+    if not named and (given != LABEL_TEXT or label is None or text is None):
+        return form
+
+    def number(option: str, column: Column | None, default: Column | None, known: int | None) -> int:
+        if column == default and (known is not None or given == LABEL_TEXT):
+            column = known
+        return find_column(names, column, option, place_of(path, table))
+
+    columns = Columns(
+        number("text_column", given.text_a, LABEL_TEXT.text_a, text),
+        None if given.text_b is None else number("text_b_column", given.text_b, None, None),
+        number("label_column", given.label, LABEL_TEXT.label, label),
+    )
+    return replace(form, columns=columns, header=named or columns != given or None)
 
 
 def _without_header(path: Path, table: DataFrame, form: FileFormat) -> DataFrame:

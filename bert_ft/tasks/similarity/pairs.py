@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bert_ft.data import columns as column
 from bert_ft.data.rows import BadRows, Line, first_text, is_array, read_lines, read_objects
-from bert_ft.data.tables import cells, first_row, is_binary, read_table, text_table
+from bert_ft.data.tables import cells, first_row, is_binary, place_of, read_table, text_table
 from bert_ft.errors import BertFtError
 
 if TYPE_CHECKING:
@@ -112,18 +112,22 @@ def _sought(kind: str, given: Mapping[str, str]) -> str:
 def _from_table(
     path: Path, table: DataFrame, bad_rows: BadRows, given: Mapping[str, str]
 ) -> Iterator[tuple[int, str, str, str]]:
-    header, first = first_row(table), int(table["line"].iloc[0])
-    numbers, named = _columns(f"{path}:{max(first, 1)}", header, given)
+    header, place = first_row(table), place_of(path, table)
+    numbers, named = _columns(place, header, given)
     score = numbers[SCORE]
     values = [cells(table, numbers[kind]) for kind in _NAMES]
-    if named or first == 0 or (not _is_number(header[score]) and len(table) > 1 and _is_number(values[2][1])):
-        logger.info("%s:%d: read as a header: %s", path, first, ", ".join(header))
+    if (
+        named
+        or table["line"].iloc[0] == 0
+        or (not _is_number(header[score]) and len(table) > 1 and _is_number(values[2][1]))
+    ):
+        logger.info("%s: read as a header: %s", place, ", ".join(header))
         start = 1
     elif _is_number(header[score]):
         start = 0
     else:
         raise BertFtError(
-            f"{path}:{first}: no column names such as sentence1, sentence2, score, and {header[score]!r} in "
+            f"{place}: no column names such as sentence1, sentence2, score, and {header[score]!r} in "
             f"column {score} is no number; say where they are with {_FLAGS} (counted from 0)"
         )
     for line, width, *row in list(zip(table["line"].tolist(), table["width"].tolist(), *values, strict=True))[start:]:
@@ -151,7 +155,7 @@ def _columns(place: str, header: Sequence[str], given: Mapping[str, str]) -> tup
     named = len(by_name) == len(_NAMES)
     numbers = by_name if named else dict(zip(_NAMES, range(len(header) - 3, len(header)), strict=True))
     for kind, name in given.items():
-        numbers[kind] = column.given_column(header, name, kind, place)
+        numbers[kind] = column.find_column(header, name, kind, place)
         named = named or name in (cell.strip() for cell in header)
     if len(set(numbers.values())) < len(numbers):
         raise BertFtError(f"{place}: two of {_FLAGS} are one column; give all three")
