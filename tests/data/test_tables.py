@@ -152,17 +152,17 @@ def test_excel_shows_what_its_user_sees(tmp_path: Path) -> None:
     moment = datetime.datetime(2024, 1, 2, 3, 4, 5)
     rows = [
         ["label", "text", None],
-        [1, "一", 1.0],
+        [1, "一", -2.0],
         [],
         [2.5, datetime.date(2024, 1, 2), moment],
-        [True, "two\nlines", -0.0],
+        [3, "two\nlines", True],
         [10**15, None, "=1+1"],
     ]
     assert rows_of(write_sheet(tmp_path / "a.xlsx", rows)) == [
         (1, ["label", "text", ""]),
-        (2, ["1", "一", "1"]),
+        (2, ["1", "一", "-2"]),
         (4, ["2.5", "2024-01-02", "2024-01-02 03:04:05"]),
-        (5, ["True", "two\nlines", "0"]),
+        (5, ["3", "two\nlines", "True"]),
         (6, ["1000000000000000", "", ""]),  # openpyxl saves no value with a formula
     ]
 
