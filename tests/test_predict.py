@@ -180,6 +180,19 @@ def test_classes_are_those_of_each_text_alone(tmp_path: Path, classifier: Path) 
     assert len({answer["label"] for answer in answers}) > 1
 
 
+@pytest.mark.parametrize(("column", "rows_before"), [("second", 0), ("1", 1)])
+def test_the_texts_of_a_table(tmp_path: Path, tagger: Path, column: str, rows_before: int) -> None:
+    """A name stands in the first row, which is no text then; a number needs no such row."""
+    source, target = tmp_path / "rows.csv", tmp_path / "out.jsonl"
+    source.write_text('first,second\nx,"new york,\n浙商"\ny,lisbon\n', encoding="utf-8")
+    command = ["predict", f"--model_dir={tagger}", f"--input={source}", f"--output={target}"]
+    result = CliRunner().invoke(main, [*command, f"--text_column={column}"])
+    assert result.exit_code == 0, result.output
+    answers = [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()][rows_before:]
+    names = [("city", "new york", 0), ("dish", "浙商", 10)]
+    assert [found(answer) for answer in answers] == [names, [("city", "lisbon", 0)]]
+
+
 def test_a_line_without_words_has_an_error_in_the_place_of_a_class(tmp_path: Path, classifier: Path) -> None:
     answers = run(tmp_path, classifier, "a\n\n \u200b\nb\n")
     assert ["label" in answer for answer in answers] == [True, False, False, True]

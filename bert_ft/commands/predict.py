@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from bert_ft.data.columns import column_flag
 from bert_ft.files.lines import is_replaced
 from bert_ft.flags.engine import engine_options
 from bert_ft.flags.legacy import LegacyCommand, OneLineError, signal_status
@@ -16,10 +17,12 @@ from bert_ft.flags.ranges import COUNT
 
 @click.command("predict", cls=LegacyCommand)
 @click.option("--model_dir", type=PATH, required=True, help="Model directory with a tagging or classification head.")
-@click.option("--input", "source", type=FILE, required=True, help="Texts, one a line, UTF-8; - is standard input.")
+@click.option("--input", "source", type=FILE, required=True, help="Texts, one a line, or a table; - is standard input.")
 @click.option(
     "--output", "target", type=FILE, required=True, help="One JSON object a line, in order; - is standard output."
 )
+@click.option("--text_column", type=column_flag, help="Of a table: texts, by name or number from 0 [default: found].")
+@click.option("--text_b_column", type=column_flag, help="Of a table: second texts of pairs, likewise.")
 @engine_options
 @click.option("--batch_size", type=COUNT, default=64, help="Texts that go through the model at once.")
 @click.option(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
+from bert_ft.data.tables import sheet_of
 from bert_ft.errors import BertFtError
 
 _NAMES = {"train": ("train",), "dev": ("dev", "val", "valid", "validation"), "test": ("test",)}
@@ -45,6 +47,14 @@ def find_training_file(data_dir: Path, given: str | None) -> Path:
             raise BertFtError(f"{data_dir}: has no train.txt, train.json or such; name it with --train_file")
         found = data[0]
     return found
+
+
+def find_named(data_dir: Path, names: Iterable[str]) -> str:
+    """The first of some file names that is there; raises BertFtError if none is."""
+    for name in names:
+        if sheet_of(data_dir / name)[0].is_file():
+            return name
+    raise BertFtError(f"{data_dir}: has no {' nor '.join(names)}; give the folder of the data with --data_dir")
 
 
 def _is_named(path: Path, stems: tuple[str, ...]) -> bool:

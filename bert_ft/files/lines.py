@@ -12,7 +12,7 @@ from typing import BinaryIO, TextIO, TypeVar
 from bert_ft.errors import BertFtError
 
 STANDARD = "-"
-_BOM = "\ufeff"
+BOM = "\ufeff"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _BLOCK = 1 << 20
 _T = TypeVar("_T")
@@ -27,7 +27,7 @@ def count_lines(source: str) -> int | None:
     if source == STANDARD or not _is_plain(source):
         return None
     lines, last = 0, b"\n"
-    with _opened(source) as file:
+    with opened(source) as file:
         while block := file.read(_BLOCK):
             lines += block.count(b"\n")
             last = block[-1:]
@@ -48,9 +48,13 @@ def text_chunks(source: str, max_lines: int = 4096, max_bytes: int = 1 << 20) ->
     name = "standard input" if source == STANDARD else source
     chunk: list[str] = []
     size = 0
-    with _opened(source) as file:
+    with opened(source) as file:
         for number, raw in enumerate(file, start=1):
-            chunk.append(_decoded(raw, number, name))
+            try:
+                text = decoded(raw, number, name)
+            except UnicodeDecodeError:
+                raise BertFtError(f"{name}:{number}: not UTF-8; save the file as UTF-8") from None
+            chunk.append((text.removeprefix(BOM) if number == 1 else text).removesuffix("\r"))
             size += len(raw)
             if len(chunk) == max_lines or size >= max_bytes:
                 yield chunk
@@ -109,7 +113,8 @@ def _is_plain(path: str) -> bool:
 
 
 @contextlib.contextmanager
-def _opened(source: str) -> Iterator[BinaryIO]:
+def opened(source: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A file, or for ``-`` standard input. Raises BertFtError if it cannot be opened."""
     if source == STANDARD:
         yield sys.stdin.buffer
         return
@@ -121,13 +126,13 @@ def _opened(source: str) -> Iterator[BinaryIO]:
         yield file
 
 
-def _decoded(raw: bytes, number: int, name: str) -> str:
+def decoded(raw: bytes, number: int, name: str | os.PathLike[str]) -> str:
+    """A line without its line feed; ``number`` counts from 1.
+
+    Raises:
+        BertFtError: the file is UTF-16.
+        UnicodeDecodeError: the line is not UTF-8.
+    """
     if number == 1 and raw.startswith(_UTF16):
         raise BertFtError(f"{name}:1: the file is UTF-16; save it as UTF-8")
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError:
-        raise BertFtError(f"{name}:{number}: not UTF-8; save the file as UTF-8") from None
-    if number == 1:
-        text = text.removeprefix(_BOM)
-    return text.removesuffix("\n").removesuffix("\r")
+    return raw.decode("utf-8").removesuffix("\n")

@@ -24,8 +24,6 @@ class Between(click.FloatRange):
 
 def number(kind: kinds.Number) -> click.ParamType:
     """The type of an option for such numbers."""
-    if kind == kinds.INTEGER:
-        return click.INT
     form = click.IntRange if kind.type is int else Between
     return form(kind.minimum, kind.maximum, kind.min_open, kind.max_open)
 

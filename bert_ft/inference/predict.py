@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from bert_ft.checkpoint.head import CLASSIFICATION, TAGGING
-from bert_ft.files.lines import count_lines, replaced_lines, text_chunks
+from bert_ft.data.columns import Column
+from bert_ft.data.texts import is_table, text_chunks_of
+from bert_ft.files.lines import count_lines, replaced_lines
 from bert_ft.hardware.choice import AUTO
 from bert_ft.inference.classes import Classifier
 from bert_ft.inference.entities import Tagger
@@ -104,11 +106,14 @@ def predict(
     max_seq_length: int | None = None,
     precision: str = "fp32",
     engine: str = AUTO,
+    text_column: Column | None = None,
+    text_b_column: Column | None = None,
 ) -> int:
     """Answer each line of a file with one line of JSON, in order and in constant memory.
 
     Args:
-        source: UTF-8 file with a text a line, or ``-`` for standard input.
+        source: UTF-8 file with a text a line, or ``-`` for standard input; or a table, see
+            :func:`bert_ft.data.texts.text_chunks_of`, which says what the columns are.
         target: file that takes its name only when all lines are answered, or ``-`` for standard output.
 
     Returns:
@@ -118,12 +123,12 @@ def predict(
         BertFtError: the model or a file cannot be used, or a line is not UTF-8.
         KeyboardInterrupt: SIGINT or SIGTERM came; its argument says which, and ``target`` is as it was.
     """
-    total = count_lines(source)
+    total = None if is_table(source, text_column) else count_lines(source)
     with StopSignals() as stop, replaced_lines(target) as write:
         predictor = load_predictor(model_dir, batch_size, max_seq_length, precision, engine)
         count = 0
         with progress_bar(total, "text", "predicting") as bar:
-            for texts in stop.each(text_chunks(source)):
+            for texts in stop.each(text_chunks_of(source, text_column, text_b_column)):
                 for answer in predictor.answer(texts, stop.watched(bar)):
                     write(json.dumps(answer, ensure_ascii=False) + "\n")
                 count += len(texts)

@@ -9,6 +9,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Protocol
 
+from bert_ft.data.columns import Column, column_flag
 from bert_ft.errors import BertFtError
 
 
@@ -112,12 +113,18 @@ def _names(value: Any) -> list[str] | None:
     return [_text(name).strip() for name in names] if value else None
 
 
+def _column(value: Any) -> Column:
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise TypeError
+    return column_flag(value)
+
+
 SWITCH = Plain("True or False", {True: True, False: False}.__getitem__)
 TEXT = Plain("a string", _text)
 NAMES = Plain("a list of names", _names)
 FILE = Plain("a path", _file)
 FOLDER = Plain("a path", lambda value: Path(_file(value)))
-INTEGER = Number(int)
+COLUMN = Plain("a column's name, or its number from 0", _column)
 COUNT = Number(int, 1, 2**31 - 1)
 SEED = Number(int, 0, 2**63 - 1)
 """What TensorFlow's generators take."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from bert_ft.data.rows import BadRows
@@ -171,3 +172,77 @@ def test_any_tsv_by_its_columns(tmp_path: Path) -> None:
     split, labels = train(tmp_path, content, files, name="pairs.tsv")
     assert labels == ["0", "1"]
     assert texts(split)[0] == ("怎么还款", "如何还钱", "1")
+
+
+FRAME = pd.DataFrame({"id": [7, 8], "text": ["怎么还款", "a, b"], "other": ["如何还钱", "天气"], "label": [1, 0]})
+
+
+def write_as(path: Path, frame: pd.DataFrame = FRAME) -> None:
+    kind = path.suffix
+    if kind in (".csv", ".tsv"):
+        frame.to_csv(path, index=False, sep="," if kind == ".csv" else "\t")
+    elif kind == ".jsonl":
+        frame.to_json(path, orient="records", lines=True)
+    else:
+        getattr(frame, {".parquet": "to_parquet", ".xlsx": "to_excel"}[kind])(path, index=False)
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet", "xlsx"])
+@pytest.mark.parametrize(
+    ("columns", "second"),
+    [
+        (Columns(text_a=1, label=0), False),  # the defaults: the names say more
+        (Columns("text", None, "label"), False),
+        (Columns("text", None, 0), False),
+        (Columns("text", "other", "label"), True),
+        (Columns(1, 2, 3), True),
+        (Columns(1, "other", -1), True),
+    ],
+)
+def test_any_table_by_names_or_numbers(tmp_path: Path, kind: str, columns: Columns, second: bool) -> None:
+    write_as(tmp_path / f"a.{kind}")
+    split, labels = read_training_split(tmp_path, custom_task(f"a.{kind}", "d", "t", columns), None, BadRows())
+    assert labels == ["0", "1"]
+    expected = [("怎么还款", "如何还钱" if second else None, "1"), ("a, b", "天气" if second else None, "0")]
+    assert texts(split) == expected
+    assert [example.line for example in split.examples] == ([1, 2] if kind in ("jsonl", "parquet") else [2, 3])
+
+
+def test_a_sheet_of_a_workbook(tmp_path: Path) -> None:
+    with pd.ExcelWriter(tmp_path / "a.xlsx") as book:
+        FRAME.to_excel(book, sheet_name="dev", index=False)
+        FRAME[["label", "text"]].to_excel(book, sheet_name="my train", index=False)
+    files = custom_task("a.xlsx#my train", "a.xlsx#dev", "t", Columns(text_a=1, label=0))
+    split, labels = read_training_split(tmp_path, files, None, BadRows())
+    assert texts(split) == texts(read_split(tmp_path, files.dev, labels, BadRows()))
+    assert split.path.name == "a.xlsx#my train"
+    FRAME.assign(text=["a", None]).to_excel(tmp_path / "b.xlsx", index=False)
+    with pytest.raises(BertFtError, match=r"b\.xlsx:3: the text is empty"):
+        read_training_split(tmp_path, custom_task("b.xlsx", "d", "t", Columns("text", None, "label")), None, BadRows())
+
+
+@pytest.mark.parametrize(
+    ("columns", "fault"),
+    [
+        (
+            Columns(text_a=1, label=0),
+            "no column has a name such as text; say which one it is with --text_column; there",
+        ),
+        (Columns("words", None, "stars"), "no column 'words' for --text_column; there are comment, stars"),
+        (Columns("comment", "b", "stars"), "no column 'b' for --text_b_column"),
+    ],
+)
+def test_columns_that_cannot_be_found(tmp_path: Path, columns: Columns, fault: str) -> None:
+    (tmp_path / "a.jsonl").write_text('{"comment": "a", "stars": 1}\n{"comment": "b", "stars": 2}\n')
+    files = custom_task("a.jsonl", "d", "t", columns)
+    with pytest.raises(BertFtError, match=rf"a\.jsonl: {fault}"):
+        read_training_split(tmp_path, files, None, BadRows())
+    found = custom_task("a.jsonl", "d", "t", Columns("comment", None, "stars"))
+    assert read_training_split(tmp_path, found, None, BadRows())[1] == ["1", "2"]
+
+
+def test_names_in_another_order_than_the_numbers_given_are_not_heeded(tmp_path: Path) -> None:
+    split, _ = train(
+        tmp_path, "text\tlabel\tx\nb\t1\tq\na\t2\tr\n", custom_task("a.tsv", "d", "t", Columns(2, None, 0)), "a.tsv"
+    )
+    assert texts(split) == [("q", None, "b"), ("r", None, "a")]

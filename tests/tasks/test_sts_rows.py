@@ -7,6 +7,7 @@ import io
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,6 +54,33 @@ def test_columns_by_number_and_name(tmp_path: Path) -> None:
     assert read(tmp_path, "a!b!1", delimiter="!") == [("a", "b", 1.0)]
     keys = {"text_column": "q", "text_b_column": "r"}
     assert read(tmp_path, '{"q": "a", "r": "b", "gold": 3}', columns=keys) == [("a", "b", 3.0)]
+
+
+@pytest.mark.parametrize("names", [["sentence1", "sentence2", "score"], ["q", "a", "points"]])
+def test_parquet_excel_and_arrays(tmp_path: Path, names: list[str]) -> None:
+    frame = pd.DataFrame([(1, *row) for row in EXPECTED], columns=["id", *names])
+    frame.to_parquet(tmp_path / "pairs.parquet")
+    frame.to_excel(tmp_path / "pairs.xlsx", index=False)
+    for name in ("pairs.parquet", "pairs.xlsx"):
+        assert [tuple(pair[1:]) for pair in read_scored_pairs(tmp_path / name, BadRows())] == EXPECTED
+    frame.loc[1, names[0]] = None
+    frame.to_excel(tmp_path / "pairs.xlsx", index=False)
+    with pytest.raises(BertFtError, match=r"pairs\.xlsx:3: a sentence is empty"):
+        read_scored_pairs(tmp_path / "pairs.xlsx", BadRows())
+
+
+def test_an_array_of_objects(tmp_path: Path) -> None:
+    objects = [{"sentence1": first, "sentence2": second, "score": score} for first, second, score in EXPECTED]
+    assert read(tmp_path, json.dumps(objects, indent=1)) == EXPECTED
+    objects[1]["score"] = None
+    with pytest.raises(BertFtError, match="pairs:7: the score None is no number"):
+        read(tmp_path, json.dumps(objects, indent=1))
+
+
+def test_a_blank_line_in_a_quoted_cell_belongs_to_it(tmp_path: Path) -> None:
+    assert read(tmp_path, 'd,e,2\n"a\n\nb",c,1\n\nd,e,2') == [("d", "e", 2.0), ("a\n\nb", "c", 1.0), ("d", "e", 2.0)]
+    with pytest.raises(BertFtError, match="pairs:5: the score 'x' is no number"):
+        read(tmp_path, '1,2,3\n"a\nb",c,1\n\nd,e,x')
 
 
 @given(

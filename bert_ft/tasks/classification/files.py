@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from bert_ft.data.columns import Column
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Columns by number from 0, or from the end when negative; None where the file has no such column."""
+    """None where the file has no such column; only the "tsv" task's may be names."""
 
-    text_a: int
-    text_b: int | None = None
-    label: int | None = None
+    text_a: Column
+    text_b: Column | None = None
+    label: Column | None = None
 
     @property
     def least(self) -> int:
         """How many columns a row must have."""
-        used = [column for column in (self.text_a, self.text_b, self.label) if column is not None]
+        used = [column for column in (self.text_a, self.text_b, self.label) if isinstance(column, int)]
         return max(column + 1 if column >= 0 else -column for column in used)
 
 
@@ -29,18 +31,20 @@ class FileFormat:
         name: path below the data directory.
         header: whether the first line is a header; None to find out.
         exact: every row has as many columns as the first, rather than at least as many as are used.
-        keep: rows for which this is false belong to another set and are passed over.
+        keep: what the first cell of a row is; the others belong to another set and are passed over.
         relabel: labels that are written differently in this file.
         any_order: the label may be the first or the second column, or lack; the rows show which.
+        by_name: the first row may name the columns.
     """
 
     name: str
     columns: Columns
     header: bool | None = None
     exact: bool = False
-    keep: Callable[[list[str]], bool] | None = None
+    keep: str | None = None
     relabel: Mapping[str, str] = field(default_factory=dict)
     any_order: bool = False
+    by_name: bool = False
 
 
 @dataclass(frozen=True)
@@ -57,20 +61,20 @@ class TaskFiles:
     labels: tuple[str, ...] | None = None
 
 
-_LABEL_TEXT = Columns(text_a=1, label=0)
+LABEL_TEXT = Columns(text_a=1, label=0)
 _TEXT_LABEL = Columns(text_a=0, label=1)
 
 
 def _label_text_task() -> TaskFiles:
     def split(*names: str) -> tuple[FileFormat, ...]:
-        return tuple(FileFormat(name, _LABEL_TEXT, exact=True) for name in names)
+        return tuple(FileFormat(name, LABEL_TEXT, exact=True) for name in names)
 
     return TaskFiles(
         train=split("fine_tuning_train_data.tsv", "train.tsv"),
         dev=split("fine_tuning_val_data.tsv", "dev.tsv"),
         test=(
             FileFormat("fine_tuning_test_data.tsv", _TEXT_LABEL, exact=True, any_order=True),
-            FileFormat("test.tsv", _LABEL_TEXT, exact=True, any_order=True),
+            FileFormat("test.tsv", LABEL_TEXT, exact=True, any_order=True),
         ),
     )
 
@@ -115,7 +119,7 @@ TASKS: Mapping[str, TaskFiles] = {
             "xnli.dev.tsv",
             Columns(text_a=6, text_b=7, label=1),
             header=True,
-            keep=lambda cells: cells[0] == "zh",
+            keep="zh",
             relabel={"contradictory": "contradiction"},
         ),
         None,
@@ -125,9 +129,9 @@ TASKS: Mapping[str, TaskFiles] = {
 
 
 def custom_task(train: str, dev: str, test: str, columns: Columns) -> TaskFiles:
-    """The "tsv" task: any file with a label column and one or two text columns."""
+    """The "tsv" task: any table with a label column and one or two text columns."""
 
     def split(name: str) -> tuple[FileFormat, ...]:
-        return (FileFormat(name, columns, exact=True),)
+        return (FileFormat(name, columns, exact=True, by_name=True),)
 
     return TaskFiles(split(train), split(dev), split(test))

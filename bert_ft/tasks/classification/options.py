@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass
 from typing import Any
 
+from bert_ft.data.columns import Column
 from bert_ft.tasks.classification.files import TASKS, Columns, TaskFiles, custom_task
-from bert_ft.training.kinds import FILE, INTEGER, NAMES, TEXT, OptionError, option
+from bert_ft.training.kinds import COLUMN, FILE, NAMES, TEXT, OptionError, option
 from bert_ft.training.options import TrainingOptions
 
 CUSTOM = "tsv"
@@ -28,9 +29,9 @@ class ClassificationOptions(TrainingOptions):
     train_file: str = option("train.tsv", FILE, "Task tsv: training data.")
     dev_file: str = option("dev.tsv", FILE, "Task tsv: development data.")
     test_file: str = option("test.tsv", FILE, "Task tsv: test data.")
-    label_column: int = option(0, INTEGER, "Task tsv: column of the label, from 0.")
-    text_column: int = option(1, INTEGER, "Task tsv: column of the text, from 0.")
-    text_b_column: int | None = option(None, INTEGER, "Task tsv: column of a pair's second text, from 0.")
+    label_column: Column = option(0, COLUMN, "Task tsv: label, by name or number from 0.")
+    text_column: Column = option(1, COLUMN, "Task tsv: text, likewise.")
+    text_b_column: Column | None = option(None, COLUMN, "Task tsv: a pair's second text, likewise.")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -10,12 +10,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from bert_ft.data.rows import BadRows, Line, read_lines
+from bert_ft.data.rows import BadRows, Line, RowError, first_text, is_array, parse_object, read_lines
 from bert_ft.errors import BertFtError
 from bert_ft.tasks.tagging.formats import cluener, conll, tasteset
 from bert_ft.tasks.tagging.formats import jsonl as span_lines
-from bert_ft.tasks.tagging.formats.json_lines import parse_object
-from bert_ft.tasks.tagging.formats.record import BadRecord, Record, RecordError
+from bert_ft.tasks.tagging.formats.record import BadRecord, Record
 from bert_ft.text.spans import Span, unit_fault, word_ranges
 
 logger = logging.getLogger(__name__)
@@ -30,7 +29,6 @@ _READERS: dict[str, _Reader] = {
 FORMATS = tuple(_READERS)
 
 _OBJECT = re.compile(r'\s*\{\s*["}]')
-_ARRAY = re.compile(r"\s*\[\s*($|\{)")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -115,10 +113,10 @@ def read_examples(path: Path, format: str | None, bad_rows: BadRows, training: b
 
 
 def _detect(path: Path, lines: Sequence[Line]) -> str:
-    first = next((line for line in lines if line.text.strip()), None)
+    first = first_text(lines)
     if first is None:
         return "conll"
-    if _ARRAY.match(first.text):
+    if is_array(first):
         raise BertFtError(f"{path}:{first.number}: a JSON array; write one object a line")
     if tasteset.TEXT in (name.strip(' "') for name in first.text.split(",")):
         return "tasteset"
@@ -127,7 +125,7 @@ def _detect(path: Path, lines: Sequence[Line]) -> str:
     for line in lines:
         try:
             label = parse_object(line.text).get("label")
-        except RecordError:
+        except RowError:
             continue
         if label is not None:
             return "cluener" if isinstance(label, dict) else "jsonl"

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bert_ft.data.rows import Line
-from bert_ft.tasks.tagging.formats.json_lines import read_objects
-from bert_ft.tasks.tagging.formats.record import BadRecord, Record, RecordError, make_span
+from bert_ft.data.rows import Line, RowError
+from bert_ft.tasks.tagging.formats.record import BadRecord, Record, make_span, read_records
 from bert_ft.text.spans import Span
 
 _LISTS = ("entities", "spans", "labels", "label")
@@ -18,7 +17,7 @@ _TYPES = ("type", "label", "entity_group")
 
 
 def read(path: Path, lines: Sequence[Line]) -> Iterator[Record | BadRecord]:
-    return read_objects(lines, _entities)
+    return read_records(lines, _entities)
 
 
 def _entities(value: dict[str, Any]) -> list[tuple[Span, str | None]] | None:
@@ -27,7 +26,7 @@ def _entities(value: dict[str, Any]) -> list[tuple[Span, str | None]] | None:
         return None
     entities = value[name]
     if not isinstance(entities, list):
-        raise RecordError(f'"{name}" is {entities!r}, not a list of spans')
+        raise RowError(f'"{name}" is {entities!r}, not a list of spans')
     return [_entity(entity) for entity in entities]
 
 
@@ -36,7 +35,7 @@ def _entity(entity: object) -> tuple[Span, str | None]:
         start, end, kind = entity
         return make_span(kind, start, end), None
     if not isinstance(entity, dict):
-        raise RecordError(f'{entity!r} is no span; write {{"start": …, "end": …, "type": …}} or [start, end, type]')
+        raise RowError(f'{entity!r} is no span; write {{"start": …, "end": …, "type": …}} or [start, end, type]')
     start, end, kind = (_first(entity, names) for names in (_STARTS, _ENDS, _TYPES))
     surface = entity.get("text")
     return make_span(kind, start, end), surface if isinstance(surface, str) else None
@@ -46,4 +45,4 @@ def _first(entity: dict[str, Any], names: Sequence[str]) -> Any:
     for name in names:
         if name in entity:
             return entity[name]
-    raise RecordError(f"a span without {' or '.join(names)}: {entity!r}")
+    raise RowError(f"a span without {' or '.join(names)}: {entity!r}")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator, Sequence
+from itertools import islice, repeat
 from pathlib import Path
 
-from bert_ft.data.rows import Line
+from bert_ft.data.rows import BadRows, Line, RowError
+from bert_ft.data.tables import cells, first_row, text_table
 from bert_ft.errors import BertFtError
-from bert_ft.tasks.tagging.formats.record import BadRecord, Record, RecordError, make_span
+from bert_ft.tasks.tagging.formats.record import BadRecord, Record, make_span
 from bert_ft.text.spans import Span
 
 TEXT, ENTITIES = "ingredients", "ingredients_entities"
@@ -17,39 +18,26 @@ TEXT, ENTITIES = "ingredients", "ingredients_entities"
 
 def read(path: Path, lines: Sequence[Line]) -> Iterator[Record | BadRecord]:
     """Records of the rows below the header; a file without the second column has no labels."""
-    rows = _rows(path, lines)
-    _, header = next(rows, (1, []))
-    header = [name.strip() for name in header]
-    if TEXT not in header:
-        raise BertFtError(f"{path}:1: no column {TEXT}; the first line of a TASTEset file names its columns")
-    for number, cells in rows:
-        if len(cells) != len(header):
-            yield BadRecord(number, f"{len(cells)} columns where the header has {len(header)}")
-            continue
-        row = dict(zip(header, cells, strict=True))
-        try:
-            yield _record(number, row[TEXT], row.get(ENTITIES))
-        except RecordError as error:
-            yield BadRecord(number, str(error))
-
-
-def _rows(path: Path, lines: Sequence[Line]) -> Iterator[tuple[int, list[str]]]:
-    """Rows with the number of their first line."""
     for number, line in enumerate(lines, start=1):
         if line.number != number:
             # Its quotes are lost, so that no one can say where the rows after it begin.
             raise BertFtError(f"{path}:{number}: a CSV file must be UTF-8 throughout; mend the line")
-    reader = csv.reader((line.text + "\n" for line in lines), strict=True)
-    while True:
-        first = reader.line_num
+    table = text_table(path, BadRows(), lines, ",")
+    header = [name.strip() for name in first_row(table)]
+    if TEXT not in header:
+        raise BertFtError(f"{path}:1: no column {TEXT}; the first line of a TASTEset file names its columns")
+    columns = [
+        cells(table, header.index(name)) if name in header else repeat(None, len(table)) for name in (TEXT, ENTITIES)
+    ]
+    rows = zip(table["line"].tolist(), table["width"].tolist(), *columns, strict=True)
+    for number, width, text, entities in islice(rows, 1, None):
+        if width != len(header):
+            yield BadRecord(number, f"{width} columns where the header has {len(header)}")
+            continue
         try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise BertFtError(f"{path}:{first + 1}: the CSV breaks in this row ({error})") from None
-        if cells:
-            yield first + 1, cells
+            yield _record(number, text, entities)
+        except RowError as error:
+            yield BadRecord(number, str(error))
 
 
 def _record(number: int, text: str, entities: str | None) -> Record:
@@ -58,9 +46,9 @@ def _record(number: int, text: str, entities: str | None) -> Record:
     try:
         values = json.loads(entities)
     except (ValueError, RecursionError) as error:
-        raise RecordError(f"{ENTITIES} is not JSON ({error})") from None
+        raise RowError(f"{ENTITIES} is not JSON ({error})") from None
     if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
-        raise RecordError(f"{ENTITIES} is not a list of objects")
+        raise RowError(f"{ENTITIES} is not a list of objects")
     spans: list[Span] = []
     surfaces: list[str | None] = []
     for value in values:
