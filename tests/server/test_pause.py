@@ -10,7 +10,7 @@ from unittest.mock import Mock
 import numpy as np
 import zmq
 from bert_serving.client.wire import topic_of
-from bert_serving.server.answering import TaskService
+from bert_serving.server.answering import Answering
 from bert_serving.server.frontends.zmq.frontend import ZmqFrontend
 from bert_serving.server.frontends.zmq.sender import MAX_BYTES_ON_THE_WAY, Sender
 from bert_serving.server.models.served_model import ServedModel
@@ -33,11 +33,13 @@ def test_a_paused_client_gets_no_worker_and_no_joined_rows(model_dir: Path) -> N
 
     async def main() -> None:
         served = served_model(model_dir)
-        dispatcher, tasks = served.dispatcher, TaskService()
+        dispatcher = served.dispatcher
+        answering = Answering(Mock(current=served), served.settings.options)
+        answering.ready.set()
         dispatcher.supervisor.workers[0].info = {"dim": 8}
 
         def ask() -> asyncio.Task[Any]:
-            return asyncio.create_task(tasks.answer(served, b"slow", TaskRequest(), lambda: ["a b"], 9))
+            return asyncio.create_task(answering.answer(b"slow", TaskRequest(), lambda: ["a b"], 9))
 
         async def queued() -> None:
             while not len(dispatcher.batcher):
@@ -59,7 +61,7 @@ def test_a_paused_client_gets_no_worker_and_no_joined_rows(model_dir: Path) -> N
         assert (await asyncio.wait_for(first, 10)).vectors.sum() == 32
         assert dispatcher.batcher.take() is not None
         second.cancel()
-        tasks.close()
+        answering.close()
         await served.stop()
 
     asyncio.run(main())
@@ -97,7 +99,7 @@ def test_an_answer_to_a_connection_that_has_just_ended_is_held() -> None:
     async def main() -> None:
         service = Mock()
         port, port_out = free_ports()
-        frontend = ZmqFrontend("127.0.0.1", port, port_out, False, service)
+        frontend = ZmqFrontend(ServerOptions("model", port=port, port_out=port_out), service)
         frontend.open()
         frontend.start()
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -125,7 +127,7 @@ def test_an_answer_to_a_connection_that_has_just_ended_is_held() -> None:
         second = listen()
         await until(lambda: second.poll(0))
         assert second.recv_multipart()[1] == b"for who comes back"
-        frontend.close()
+        await frontend.close()
         context.destroy(linger=0)
 
     asyncio.run(main())

@@ -49,11 +49,6 @@ class TaskRequest(NamedTuple):
         return request
 
 
-def too_many_texts(maximum: int) -> str:
-    """What a request of more texts is told."""
-    return f"a request holds at most {maximum} texts (-max_request_texts); send it in parts"
-
-
 def check_texts(texts: list[object]) -> None:
     """See that texts are all strings, or all lists of strings, and that none is blank.
 

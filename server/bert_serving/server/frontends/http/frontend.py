@@ -6,16 +6,17 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from bert_serving.server.answering import SMALL_REQUEST_BYTES
+from bert_serving.server.frontends.base import Service
 from bert_serving.server.frontends.http.body import Bodies, BodyError
 from bert_serving.server.frontends.http.caller import CallerGoneError, while_connected
 from bert_serving.server.frontends.http.connections import IDLE_SECONDS, guarded
-from bert_serving.server.frontends.http.keys import HttpKeys
+from bert_serving.server.frontends.http.keys import load_http_keys
 from bert_serving.server.frontends.http.reply import (
     ROUTE_FAULTS,
     Outgoing,
@@ -26,10 +27,10 @@ from bert_serving.server.frontends.http.reply import (
     json_response,
 )
 from bert_serving.server.frontends.http.request import check_headers, parse_request
-from bert_serving.server.frontends.service import Service
-from bert_serving.server.monitoring.logs import Throttle, get_logger
+from bert_serving.server.monitoring.logs import get_logger
+from bert_serving.server.options import ServerOptions
 from bert_serving.server.settings import is_loopback
-from bert_serving.server.tasks.request import RequestError, TaskRequest, too_many_texts
+from bert_serving.server.tasks.request import TaskRequest
 
 from bert_ft.errors import BertFtError
 
@@ -59,26 +60,17 @@ Answer = Callable[["Request"], Awaitable[Any]]
 class HttpFrontend:
     """Routes: POST /encode, /tag, /classify; GET /status/server, /status/client, /health.
 
-    Args:
-        cors: origin that browsers may call from, or ``*``.
-        max_connect: large requests worked on at a time; further ones wait their turn, small ones go ahead of them.
-        max_connections: open at a time; see :func:`bert_serving.server.frontends.http.connections.guarded`.
-        keys: bearer keys, one of which every request but GET /health must have; None: no request needs one.
+    Large requests are worked on ``-http_max_connect`` at a time; further ones wait their turn, small ones go ahead of
+    them.
 
     Raises:
         BertFtError: the libraries of the extra "http" are not installed.
     """
 
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        cors: str,
-        max_connect: int,
-        service: Service,
-        keys: HttpKeys | None = None,
-        max_connections: int = 1024,
-    ) -> None:
+    name: ClassVar[str] = FRONTEND
+    warnings: Sequence[str] = ()
+
+    def __init__(self, options: ServerOptions, service: Service, max_connections: int) -> None:
         try:
             import fastapi  # noqa: F401
             import uvicorn
@@ -87,15 +79,17 @@ class HttpFrontend:
                 f"-http_port needs the library {error.name}: run pip install 'bert-ft[http]', or leave the flag out"
             ) from None
         self._uvicorn = uvicorn
-        self._host = host
-        self._port = port
-        self._cors = cors
+        assert options.http_port is not None
+        self._host = options.host
+        self._port = options.http_port
+        self._options = options
         self._service = service
-        self._keys = keys
+        self._answering = service.answering
+        self._keys = load_http_keys(options)
         self._bodies = Bodies()
         self._outgoing = Outgoing()
-        self._turns = asyncio.Semaphore(max_connect)
-        self._small_turns = asyncio.Semaphore(max(max_connect, SMALL_AT_A_TIME))
+        self._turns = asyncio.Semaphore(options.http_max_connect)
+        self._small_turns = asyncio.Semaphore(max(options.http_max_connect, SMALL_AT_A_TIME))
         self._max_connections = max_connections
         self._small = ThreadPoolExecutor(2, "http-small")
         self._large = ThreadPoolExecutor(2, "http-large")
@@ -103,7 +97,10 @@ class HttpFrontend:
         self._server: Any = None
         self._running: asyncio.Task[None] | None = None
         self._logger = get_logger("PROXY")
-        self._may_log = Throttle()
+
+    @staticmethod
+    def ports(options: ServerOptions) -> dict[str, int]:
+        return {"-http_port": options.http_port} if options.http_port else {}
 
     def open(self) -> None:
         """Bind the port.
@@ -159,8 +156,11 @@ class HttpFrontend:
 
     async def idle(self) -> None:
         """Wait until every request has its answer."""
-        while self._service.waiting.of(FRONTEND):
+        while self._answering.admission.of(FRONTEND):
             await asyncio.sleep(0.02)
+
+    def status(self) -> dict[str, int]:
+        return {}
 
     async def close(self) -> None:
         """Stop listening and end the connections."""
@@ -177,14 +177,16 @@ class HttpFrontend:
 
     def _rarely(self, record: logging.LogRecord) -> bool:
         """A filter: nobody fills the log with requests that are none."""
-        return self._may_log()
+        return self._answering.may_log()
 
     def _application(self) -> FastAPI:
         from fastapi import FastAPI
         from fastapi.middleware.cors import CORSMiddleware
 
         application = FastAPI(title="bert-ft", openapi_url=None, exception_handlers=ROUTE_FAULTS)
-        application.add_middleware(CORSMiddleware, allow_origins=[self._cors], allow_methods=["*"], allow_headers=["*"])
+        application.add_middleware(
+            CORSMiddleware, allow_origins=[self._options.cors], allow_methods=["*"], allow_headers=["*"]
+        )
         for task in ("encode", "tag", "classify"):
             application.add_route(f"/{task}", self._guarded(self._keyed(partial(self._post, task))), methods=["POST"])
         for path, answer in (
@@ -222,33 +224,23 @@ class HttpFrontend:
         async def guarded(request: Request) -> Response | Reply:
             try:
                 return await answer(request)
-            except RequestError as error:
-                status = STATUS_OF_CODE[error.code]
-                refusal = fault_response(error.message, status, error.code)
+            except (ClientDisconnect, CallerGoneError):
+                return fault_response("the caller is gone", 400, "bad_request")
+            except Exception as error:
+                fault = self._answering.fault(error, "an HTTP request")
+                refusal = fault_response(fault.message, STATUS_OF_CODE[fault.code], fault.code)
                 if isinstance(error, BodyError):
                     refusal.headers["Connection"] = "close"
                 return refusal
-            except (ClientDisconnect, CallerGoneError):
-                return fault_response("the caller is gone", 400, "bad_request")
-            except BertFtError as error:
-                return fault_response(str(error), 400, "bad_request")
-            except Exception:
-                self._logger.exception("an HTTP request failed")
-                return fault_response("the server failed on this request; its log says why", 500, "internal")
 
         return guarded
 
     async def _post(self, task: str, request: Request) -> Response | Reply:
-        self._check_room()
+        self._answering.admission.check()
         check_headers(request)
         async with self._bodies.receive(request) as body:  # before the turn: who sends slowly keeps nobody waiting
-            self._check_room()
-            with self._service.waiting.one(FRONTEND):
+            with self._answering.admission.one(FRONTEND, len(body)):
                 return await while_connected(request, self._work(task, request, body))
-
-    def _check_room(self) -> None:
-        self._service.check_open()
-        self._service.waiting.check()
 
     async def _work(self, task: str, request: Request, body: bytes) -> Reply:
         if len(body) > SMALL_REQUEST_BYTES:
@@ -257,7 +249,7 @@ class HttpFrontend:
                 return await self._answer(task, request, wanted, len(body))
         async with self._small_turns:
             wanted = await self._in(self._small, parse_request, body)
-            if len(wanted["texts"]) <= self._service.priority_batch_size:
+            if len(wanted["texts"]) <= self._options.priority_batch_size:
                 return await self._answer(task, request, wanted, len(body))
         async with self._turns:
             return await self._answer(task, request, wanted, len(body))
@@ -265,14 +257,12 @@ class HttpFrontend:
     async def _answer(self, task: str, request: Request, wanted: dict[str, Any], size: int) -> Reply:
         client = f"http:{request.client.host if request.client else ''}".encode()
         texts = wanted["texts"]
-        if len(texts) > self._service.max_request_texts:
-            raise RequestError("too_large", too_many_texts(self._service.max_request_texts))
-        self._service.statistic.add_data_request(client, len(texts))
+        self._answering.check_count(client, len(texts))
         asked = TaskRequest.read({"task": task, "output": wanted.get("output", "entities")})
         if task == "encode":
             check_values(len(texts) * (self._service.config(client, False)["dim"] or 1))
-        result = await self._service.answer(client, asked, lambda: texts, size)
-        pool = self._small if len(texts) <= self._service.priority_batch_size else self._large
+        result = await self._answering.answer(client, asked, lambda: texts, size)
+        pool = self._small if len(texts) <= self._options.priority_batch_size else self._large
         return self._outgoing.reply(await self._in(pool, answer_json, wanted["id"], result))
 
     async def _in(self, pool: ThreadPoolExecutor, function: Callable[..., T], *arguments: Any) -> T:
@@ -280,11 +270,11 @@ class HttpFrontend:
 
     async def _server_status(self, request: Request) -> Response:
         client = request.client.host.encode() if request.client else b"http"
-        self._service.statistic.add_system_request(client)
+        self._answering.statistic.add_system_request(client)
         return json_response(200, {**self._service.status(client, self._trusts(request)), "status": 200})
 
     async def _client_status(self, request: Request) -> Response:
-        pending = self._service.waiting.of(FRONTEND)
+        pending = self._answering.admission.of(FRONTEND)
         address = {"http_port": self._port, "num_pending_request": pending, "server_ip": self._host}
         return json_response(200, {**address, "status": 200})
 
