@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from bert_serving.server.admission import Admission
+from bert_serving.server.limits import Limits
 from bert_serving.server.tasks.request import RequestError
 
 from tests.server.support import Connect, StartServer, free_ports, wait_until
@@ -46,22 +47,22 @@ def test_both_frontends_together_hold_max_queue(start_server: StartServer, conne
 
 
 def test_bytes_are_counted_over_all_frontends() -> None:
-    admission = Admission(10)
-    with admission.one("http", 3 << 30):
-        admission.enter("zmq", 2 << 30)
-        assert (len(admission), admission.bytes) == (2, 5 << 30)
+    admission = Admission(10, Limits(max_waiting_bytes=4))
+    with admission.one("http", 3):
+        admission.enter("zmq", 2)
+        assert (len(admission), admission.bytes) == (2, 5)
         for frontend in ("zmq", "http"):
             with pytest.raises(RequestError, match="2 requests wait already") as caught:
                 admission.enter(frontend, 1)
             assert caught.value.code == "overloaded"
     admission.enter("zmq", 1)
     admission.leave("zmq", 1)
-    admission.leave("zmq", 2 << 30)
+    admission.leave("zmq", 2)
     assert (len(admission), admission.of("zmq"), admission.bytes) == (0, 0, 0)
 
 
 def test_who_comes_at_the_end_is_told_why() -> None:
-    admission = Admission(10)
+    admission = Admission(10, Limits())
     assert admission.refusal().code == "shutting_down"
     admission.end("server_failed", "the server ends: no worker")
     with pytest.raises(RequestError, match="no worker") as caught:

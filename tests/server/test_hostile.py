@@ -16,11 +16,14 @@ import pytest
 import zmq
 from bert_serving.server.frontends.json_texts import parse_texts
 from bert_serving.server.frontends.zmq.subscribers import Subscribers
-from bert_serving.server.tasks.request import MAX_TEXT_CHARACTERS, RequestError, check_texts
+from bert_serving.server.limits import Limits
+from bert_serving.server.tasks.request import RequestError, check_texts
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.server.support import Connect, Listening, RunningServer, StartServer, expected, wait_until
+
+LIMITS = Limits()
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +118,7 @@ def test_subscriptions_read_behind_such_a_message_come_again(context: zmq.Contex
     port = replies.bind_to_random_port("tcp://127.0.0.1")
     listening = Listening()
     refusals: list[str] = []
-    readers = Subscribers(replies, port, listening, refusals.append)
+    readers = Subscribers(replies, port, listening, refusals.append, LIMITS)
     with peer(port) as hostile:
         hostile.sendall(frame(b"\7"))
         time.sleep(0.2)
@@ -163,7 +166,7 @@ def test_a_subscription_that_is_read_after_its_end(
         time.sleep(0.1)
         return reader
 
-    readers = Subscribers(replies, port, listening, lambda reason: None)
+    readers = Subscribers(replies, port, listening, lambda reason: None, LIMITS)
     there = [(name, listen(name)) for name in before]
     readers.drain()
     late = listen(b"late")
@@ -196,7 +199,7 @@ def test_a_descriptor_that_is_of_no_reader_by_then(context: zmq.Context[zmq.Sock
     replies.setsockopt(zmq.XPUB_MANUAL, 1)
     port = replies.bind_to_random_port("tcp://127.0.0.1")
     listening = Listening()
-    readers = Subscribers(replies, port, listening, lambda reason: None)
+    readers = Subscribers(replies, port, listening, lambda reason: None, LIMITS)
     reader = context.socket(zmq.SUB)
     reader.setsockopt(zmq.SUBSCRIBE, b"late")
     reader.connect(f"tcp://127.0.0.1:{port}")
@@ -300,7 +303,7 @@ def test_large_payloads_of_nonsense_are_refused(server: RunningServer, connect: 
         "texts[0]: must be a string, not an object": (b"[" + b"{}," * 900_000 + b"{}]", 900_001),
         "the list of tokens is empty": (b"[" + b"[]," * 900_000 + b"[]]", 900_001),
         "not a JSON list": (b" " * size, 1),
-        "characters, more than": (b'["' + b"a " * MAX_TEXT_CHARACTERS + b'"]', 1),
+        "characters, more than": (b'["' + b"a " * LIMITS.max_text_characters + b'"]', 1),
         "most 1000000 texts": (b"[" + b'"a",' * 1_500_000 + b'"a"]', 1_500_001),
     }
     for number, (message, (payload, count)) in enumerate(cases.items()):
@@ -344,12 +347,12 @@ def test_texts_are_read_as_the_json_module_reads_them(
     try:
         wanted = json.loads(payload.decode("utf-8"))
         assert isinstance(wanted, list)
-        check_texts(wanted)
+        check_texts(wanted, LIMITS.max_text_characters)
     except (ValueError, AssertionError, RequestError):
         with pytest.raises(RequestError):
-            parse_texts(payload, 1)
+            parse_texts(payload, 1, LIMITS)
         return
-    assert parse_texts(payload, len(wanted)) == wanted
+    assert parse_texts(payload, len(wanted), LIMITS) == wanted
     for count in (len(wanted) - 1, len(wanted) + 1):
         with pytest.raises(RequestError, match="announces"):
-            parse_texts(payload, count)
+            parse_texts(payload, count, LIMITS)

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from bert_serving.server.frontends import json_size
-from bert_serving.server.frontends.http.request import MAX_JSON_VALUES, parse_request
+from bert_serving.server.frontends.http.request import parse_request
 from bert_serving.server.frontends.json_size import count_values
+from bert_serving.server.limits import Limits
 from bert_serving.server.tasks.request import RequestError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,11 +38,11 @@ def test_it_counts_what_stands_outside_strings(value: Any, escaped: bool, part: 
 
 @pytest.mark.parametrize("one", [b"[]", b"1", b'"a"', b"{}", b'["a"]'])
 def test_small_values_without_number_are_refused_before_they_are_made(one: bytes) -> None:
-    body = b'{"id": 1, "texts": [' + b",".join([one] * (MAX_JSON_VALUES + 1)) + b"]}"
+    body = b'{"id": 1, "texts": [' + b",".join([one] * (Limits().http_max_json_values + 1)) + b"]}"
     tracemalloc.start()
     try:
         with pytest.raises(RequestError, match="send it in parts") as caught:
-            parse_request(body)
+            parse_request(body, Limits())
         assert tracemalloc.get_traced_memory()[1] < 64 << 20
     finally:
         tracemalloc.stop()

@@ -12,7 +12,8 @@ import zmq
 from bert_serving.client.wire import topic_of
 from bert_serving.server.answering import Answering
 from bert_serving.server.frontends.zmq.frontend import ZmqFrontend
-from bert_serving.server.frontends.zmq.sender import MAX_BYTES_ON_THE_WAY, Sender
+from bert_serving.server.frontends.zmq.sender import Sender
+from bert_serving.server.limits import Limits
 from bert_serving.server.models.served_model import ServedModel
 from bert_serving.server.options import ServerOptions
 from bert_serving.server.process.descriptors import Spare
@@ -34,7 +35,7 @@ def test_a_paused_client_gets_no_worker_and_no_joined_rows(model_dir: Path) -> N
     async def main() -> None:
         served = served_model(model_dir)
         dispatcher = served.dispatcher
-        answering = Answering(Mock(current=served), served.settings.options)
+        answering = Answering(Mock(current=served), served.settings.options, Limits())
         answering.ready.set()
         dispatcher.supervisor.workers[0].info = {"dim": 8}
 
@@ -79,12 +80,13 @@ def test_large_answers_do_not_pile_up_in_the_socket() -> None:
     assert replies.poll(10_000)
     replies.recv()
     full: list[bool] = []
-    send, size, sent = Sender(replies, lambda: full.append(True)), 4 << 20, 0
+    limit, size, sent = Limits().zmq_max_socket_bytes, 4 << 20, 0
+    send = Sender(replies, limit, lambda: full.append(True))
     try:
         while not full:
             wait_until(lambda: bool(replies.poll(0, zmq.POLLOUT)))
             sent += send([b"topic", b"%d" % sent, bytes(size)])
-        assert MAX_BYTES_ON_THE_WAY <= sent * size < 2 * MAX_BYTES_ON_THE_WAY
+        assert limit <= sent * size < 2 * limit
         for number in range(sent):
             assert reader.poll(10_000)
             assert reader.recv_multipart()[1] == b"%d" % number
@@ -97,7 +99,7 @@ def test_an_answer_to_a_connection_that_has_just_ended_is_held() -> None:
     """libzmq drops it when it knows of the end, and says so only later."""
 
     async def main() -> None:
-        service = Mock()
+        service = Mock(answering=Mock(limits=Limits()))
         port, port_out = free_ports()
         frontend = ZmqFrontend(ServerOptions("model", port=port, port_out=port_out), service)
         frontend.open()

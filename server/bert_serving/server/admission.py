@@ -6,9 +6,8 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterator
 
+from bert_serving.server.limits import Limits
 from bert_serving.server.tasks.request import RequestError
-
-MAX_BYTES = 4 << 30
 
 
 class Admission:
@@ -21,8 +20,9 @@ class Admission:
         bytes: what unanswered requests may take.
     """
 
-    def __init__(self, max_queue: int) -> None:
+    def __init__(self, max_queue: int, limits: Limits) -> None:
         self._max_queue = max_queue
+        self._max_bytes = limits.max_waiting_bytes
         self._by_frontend: Counter[str] = Counter()
         self._refusal: tuple[str, str] | None = None
         self.bytes = 0
@@ -48,7 +48,7 @@ class Admission:
         """
         if self._refusal is not None:
             raise self.refusal()
-        if len(self) >= self._max_queue or self.bytes > MAX_BYTES:
+        if len(self) >= self._max_queue or self.bytes > self._max_bytes:
             raise RequestError("overloaded", f"{len(self)} requests wait already; ask again later")
 
     def enter(self, frontend: str, size: int) -> None:

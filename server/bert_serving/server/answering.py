@@ -11,6 +11,7 @@ from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from bert_serving.server.admission import Admission
+from bert_serving.server.limits import Limits
 from bert_serving.server.models.models import Models
 from bert_serving.server.models.served_model import ServedModel
 from bert_serving.server.monitoring.logs import Throttle, get_logger
@@ -18,7 +19,7 @@ from bert_serving.server.monitoring.statistic import Statistic
 from bert_serving.server.options import ServerOptions
 from bert_serving.server.tasks.job import EncodeResult, JsonResult, make_job
 from bert_serving.server.tasks.preparing import Prepared
-from bert_serving.server.tasks.request import MAX_TEXT_CHARACTERS, RequestError, TaskRequest, Texts
+from bert_serving.server.tasks.request import RequestError, TaskRequest, Texts
 
 from bert_ft.errors import BertFtError
 from bert_ft.hardware.processor import usable_cores
@@ -38,18 +39,20 @@ class Answering:
     Small and large requests are parsed in pools of their own, so that a sentence never waits for a book.
 
     Attributes:
+        limits: of all frontends.
         statistic: of all frontends.
         admission: whoever takes a request enters it there.
         ready: set when requests are worked on; those that came before wait for it.
         may_log: whether one more line about a peer's fault may be written.
     """
 
-    def __init__(self, models: Models, options: ServerOptions) -> None:
+    def __init__(self, models: Models, options: ServerOptions, limits: Limits) -> None:
         threads = max(1, min(4, usable_cores()))
+        self.limits = limits
         self.statistic = Statistic()
-        self.admission = Admission(options.max_queue)
+        self.admission = Admission(options.max_queue, limits)
         self.ready = asyncio.Event()
-        self.may_log = Throttle()
+        self.may_log = Throttle(limits.max_log_lines)
         self._models = models
         self._max_request_texts = options.max_request_texts
         self._turns: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
@@ -103,7 +106,7 @@ class Answering:
         model.check(request.task)
         pool = self._large if size > SMALL_REQUEST_BYTES else self._small
         prepare = functools.partial(served.preparer.prepare, request.task)
-        begin = functools.partial(_begin, load, prepare)
+        begin = functools.partial(self._begin, load, prepare)
         texts, end, prepared = begin() if size <= TINY_REQUEST_BYTES else await self._in(pool, begin)
         job = make_job(request, len(texts), model, served.settings)
         try:
@@ -111,7 +114,7 @@ class Answering:
             bulk = max(len(texts), len(sequences)) > served.settings.options.priority_batch_size
             dispatcher.submit(client, job, sequences, bulk)
             while end < len(texts) and not job.done:
-                start, end = end, _slice_end(texts, end, NEXT_SLICES)
+                start, end = end, self._slice_end(texts, end, NEXT_SLICES)
                 prepared = await self._in(pool, functools.partial(prepare, texts[start:end]))
                 if job.done:
                     break
@@ -133,18 +136,16 @@ class Answering:
     async def _in(self, pool: ThreadPoolExecutor, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool, function)
 
+    def _begin(self, load: Callable[[], Texts], prepare: Callable[[Texts], Prepared]) -> tuple[Texts, int, Prepared]:
+        """All texts, and the first of them prepared, up to an end."""
+        texts = load()
+        end = self._slice_end(texts, 0, FIRST_SLICE)
+        return texts, end, prepare(texts[:end])
 
-def _begin(load: Callable[[], Texts], prepare: Callable[[Texts], Prepared]) -> tuple[Texts, int, Prepared]:
-    """All texts, and the first of them prepared, up to an end."""
-    texts = load()
-    end = _slice_end(texts, 0, FIRST_SLICE)
-    return texts, end, prepare(texts[:end])
-
-
-def _slice_end(texts: Texts, start: int, maximum: int) -> int:
-    characters = 0
-    for place in range(start, min(start + maximum, len(texts))):
-        characters += len(texts[place])
-        if characters >= MAX_TEXT_CHARACTERS:
-            return place + 1
-    return min(start + maximum, len(texts))
+    def _slice_end(self, texts: Texts, start: int, maximum: int) -> int:
+        characters = 0
+        for place in range(start, min(start + maximum, len(texts))):
+            characters += len(texts[place])
+            if characters >= self.limits.max_text_characters:
+                return place + 1
+        return min(start + maximum, len(texts))

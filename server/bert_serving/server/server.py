@@ -10,8 +10,10 @@ from datetime import datetime
 from itertools import chain
 from typing import Any
 
+from bert_serving.server import limits as default_limits
 from bert_serving.server.answering import Answering
 from bert_serving.server.frontends.table import FRONTENDS
+from bert_serving.server.limits import Limits
 from bert_serving.server.models.models import Models, first
 from bert_serving.server.monitoring.logs import LoopFaults, get_logger, start_logging
 from bert_serving.server.monitoring.status import Status, for_strangers
@@ -29,18 +31,21 @@ class Server:
     Args:
         options: the parsed flags.
         on_ready: called on the loop when every worker is ready.
+        limits: :data:`bert_serving.server.limits.DEFAULT` without.
 
     Raises:
         BertFtError: something the user can mend.
     """
 
-    def __init__(self, options: ServerOptions, on_ready: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, options: ServerOptions, on_ready: Callable[[], None] | None = None, limits: Limits | None = None
+    ) -> None:
         start_logging(options.verbose)
         self._logger = get_logger("VENTILATOR")
         self._spare = Spare()
         self._models = Models(options, self._spare, self._on_fatal)
         self._options = options = self._models.current.settings.options
-        self.answering = Answering(self._models, options)
+        self.answering = Answering(self._models, options, limits or default_limits.DEFAULT)
         self._on_ready = on_ready
         self._status = Status()
         self._stop = asyncio.Event()

@@ -10,10 +10,8 @@ from __future__ import annotations
 import re
 from json.decoder import JSONDecodeError, scanstring  # type: ignore[attr-defined]
 
+from bert_serving.server.limits import Limits
 from bert_serving.server.tasks.request import RequestError, Texts, check_text
-
-MAX_TOKENS = 1 << 22
-"""Of all lists of tokens in a request together."""
 
 _BLANKS = re.compile(r"[ \t\n\r]*")
 _NEXT = re.compile(r"[ \t\n\r]*,[ \t\n\r]*")
@@ -22,7 +20,7 @@ _KINDS = {"{": "an object", "[": "a list", '"': "a string", "true": "a boolean",
 _BEGINNING = re.compile(r'[{\["]|true|false|null|-?[0-9]|NaN|-?Infinity')
 
 
-def parse_texts(payload: bytes, count: int) -> Texts:
+def parse_texts(payload: bytes, count: int, limits: Limits) -> Texts:
     """Read and check a JSON list of strings, or of lists of strings.
 
     Args:
@@ -36,14 +34,15 @@ def parse_texts(payload: bytes, count: int) -> Texts:
     except UnicodeDecodeError as error:
         raise RequestError("bad_request", f"the texts are not valid UTF-8 (byte {error.start})") from None
     try:
-        return _Reader(text).texts(count)
+        return _Reader(text, limits).texts(count)
     except JSONDecodeError as error:
         raise RequestError("bad_request", f"the texts are not a JSON list ({error})") from None
 
 
 class _Reader:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, limits: Limits) -> None:
         self._text = text
+        self._limits = limits
         self._at = _BLANKS.match(text).end()  # type: ignore[union-attr]
         self._tokens = 0
 
@@ -82,8 +81,9 @@ class _Reader:
         while True:
             words.append(self._string(f"{name}[{len(words)}]", self._kind()))
             self._tokens += 1
-            if self._tokens > MAX_TOKENS:
-                raise RequestError("too_large", f"a request holds at most {MAX_TOKENS} tokens; send it in parts")
+            if self._tokens > self._limits.max_tokens:
+                limit = f"{self._limits.max_tokens} tokens"
+                raise RequestError("too_large", f"a request holds at most {limit}; send it in parts")
             if not self._goes_on():
                 break
         self._close()
@@ -93,7 +93,7 @@ class _Reader:
         if kind != "a string":
             raise RequestError("bad_request", f"{name}: must be a string, not {kind}")
         value, self._at = scanstring(self._text, self._at + 1, True)
-        check_text(name, value)
+        check_text(name, value, self._limits.max_text_characters)
         return value
 
     def _kind(self) -> str:

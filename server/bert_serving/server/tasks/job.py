@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from bert_serving.client.wire import json_bytes
 from bert_serving.server.batching.batcher import Sequence
+from bert_serving.server.limits import DEFAULT
 from bert_serving.server.models.model_info import ModelInfo
 from bert_serving.server.settings import Settings
 from bert_serving.server.tasks.request import RequestError, TaskRequest
@@ -21,7 +22,7 @@ from bert_ft.text.entities import entities_of, tags_of
 from bert_ft.text.packing import InputFeatures
 from bert_ft.text.windows import WindowedText, merge_spans
 
-MAX_REPLY_BYTES = 2 << 30
+MAX_REPLY_BYTES = DEFAULT.max_reply_bytes
 
 
 class EncodeResult(NamedTuple):

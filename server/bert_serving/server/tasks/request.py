@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-MAX_REQUEST_BYTES = 128 << 20
-MAX_TEXT_CHARACTERS = 1 << 20
-"""The tokenizer takes some 300 bytes a character."""
-
 Texts = list[str] | list[list[str]]
 
 
@@ -49,7 +45,7 @@ class TaskRequest(NamedTuple):
         return request
 
 
-def check_texts(texts: list[object]) -> None:
+def check_texts(texts: list[object], max_characters: int) -> None:
     """See that texts are all strings, or all lists of strings, and that none is blank.
 
     Raises:
@@ -62,20 +58,20 @@ def check_texts(texts: list[object]) -> None:
         if isinstance(text, list) is not tokenised:
             raise RequestError("bad_request", f"texts[{index}]: strings and lists of tokens are mixed in one request")
         if tokenised:
-            _check_tokens(index, text)
+            _check_tokens(index, text, max_characters)
         else:
-            check_text(f"texts[{index}]", text)
+            check_text(f"texts[{index}]", text, max_characters)
 
 
-def _check_tokens(index: int, tokens: object) -> None:
+def _check_tokens(index: int, tokens: object, max_characters: int) -> None:
     assert isinstance(tokens, list)
     if not tokens:
         raise RequestError("bad_request", f"texts[{index}]: the list of tokens is empty")
     for place, token in enumerate(tokens):
-        check_text(f"texts[{index}][{place}]", token)
+        check_text(f"texts[{index}][{place}]", token, max_characters)
 
 
-def check_text(name: str, text: object) -> None:
+def check_text(name: str, text: object, max_characters: int) -> None:
     """See that something is a string that the tokenizer can take.
 
     Raises:
@@ -85,8 +81,8 @@ def check_text(name: str, text: object) -> None:
         raise RequestError("bad_request", f"{name}: must be a string, not {_kind(text)}")
     if not text or text.isspace():
         raise RequestError("bad_request", f"{name}: is empty or blank")
-    if len(text) > MAX_TEXT_CHARACTERS:
-        raise RequestError("too_large", f"{name}: has {len(text)} characters, more than {MAX_TEXT_CHARACTERS}")
+    if len(text) > max_characters:
+        raise RequestError("too_large", f"{name}: has {len(text)} characters, more than {max_characters}")
 
 
 def _kind(value: object) -> str:

@@ -15,14 +15,14 @@ from bert_serving.server.answering import SMALL_REQUEST_BYTES
 from bert_serving.server.frontends.base import Service
 from bert_serving.server.frontends.http.body import Bodies, BodyError
 from bert_serving.server.frontends.http.caller import CallerGoneError, while_connected
-from bert_serving.server.frontends.http.connections import IDLE_SECONDS, guarded
+from bert_serving.server.frontends.http.connections import guarded
 from bert_serving.server.frontends.http.keys import load_http_keys
 from bert_serving.server.frontends.http.reply import (
     ROUTE_FAULTS,
     Outgoing,
     Reply,
     answer_json,
-    check_values,
+    check_numbers,
     fault_response,
     json_response,
 )
@@ -85,9 +85,10 @@ class HttpFrontend:
         self._options = options
         self._service = service
         self._answering = service.answering
+        self._limits = limits = service.answering.limits
         self._keys = load_http_keys(options)
-        self._bodies = Bodies()
-        self._outgoing = Outgoing()
+        self._bodies = Bodies(limits)
+        self._outgoing = Outgoing(limits)
         self._turns = asyncio.Semaphore(options.http_max_connect)
         self._small_turns = asyncio.Semaphore(max(options.http_max_connect, SMALL_AT_A_TIME))
         self._max_connections = max_connections
@@ -128,12 +129,12 @@ class HttpFrontend:
 
         config = self._uvicorn.Config(
             self._application(),
-            http=guarded(AutoHTTPProtocol, self._max_connections),
+            http=guarded(AutoHTTPProtocol, self._max_connections, self._limits),
             ws="none",
             log_config=None,
             access_log=False,
             lifespan="off",
-            timeout_keep_alive=IDLE_SECONDS,
+            timeout_keep_alive=self._limits.http_idle_seconds,
             # the loop accepts so many before it looks at the first
             backlog=max(1, min(128, self._max_connections // 2)),
         )
@@ -245,10 +246,10 @@ class HttpFrontend:
     async def _work(self, task: str, request: Request, body: bytes) -> Reply:
         if len(body) > SMALL_REQUEST_BYTES:
             async with self._turns:
-                wanted = await self._in(self._large, parse_request, body)
+                wanted = await self._in(self._large, parse_request, body, self._limits)
                 return await self._answer(task, request, wanted, len(body))
         async with self._small_turns:
-            wanted = await self._in(self._small, parse_request, body)
+            wanted = await self._in(self._small, parse_request, body, self._limits)
             if len(wanted["texts"]) <= self._options.priority_batch_size:
                 return await self._answer(task, request, wanted, len(body))
         async with self._turns:
@@ -260,10 +261,12 @@ class HttpFrontend:
         self._answering.check_count(client, len(texts))
         asked = TaskRequest.read({"task": task, "output": wanted.get("output", "entities")})
         if task == "encode":
-            check_values(len(texts) * (self._service.config(client, False)["dim"] or 1))
+            numbers = len(texts) * (self._service.config(client, False)["dim"] or 1)
+            check_numbers(numbers, self._limits.http_max_numbers)
         result = await self._answering.answer(client, asked, lambda: texts, size)
         pool = self._small if len(texts) <= self._options.priority_batch_size else self._large
-        return self._outgoing.reply(await self._in(pool, answer_json, wanted["id"], result))
+        content = await self._in(pool, answer_json, wanted["id"], result, self._limits.http_max_numbers)
+        return self._outgoing.reply(content)
 
     async def _in(self, pool: ThreadPoolExecutor, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)

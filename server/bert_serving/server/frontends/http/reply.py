@@ -7,25 +7,21 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from bert_serving.server.limits import Limits
 from bert_serving.server.tasks.job import EncodeResult, JsonResult
 from bert_serving.server.tasks.request import RequestError
 
 if TYPE_CHECKING:
     from fastapi import Request, Response
 
-MAX_VALUES = 1 << 24
-"""Numbers of one answer: written out, and twice, one takes some 40 bytes."""
-MAX_BYTES_IN_ALL = 2 << 30
-"""Of all answers that are on their way."""
 PART = 1 << 20
-MAX_SECONDS = 60.0
-"""For a part to be read."""
 
 
 class Outgoing:
     """Answers on their way."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
         self.bytes = 0
 
     def reply(self, content: bytes) -> Reply:
@@ -41,7 +37,7 @@ class Reply:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         size = len(self._content)
-        if self._outgoing.bytes + size > MAX_BYTES_IN_ALL:
+        if self._outgoing.bytes + size > self._outgoing.limits.http_max_answer_bytes:
             message = "too many answers wait to be read by their callers; ask again later"
             await fault_response(message, 503, "overloaded")(scope, receive, send)
             return
@@ -59,31 +55,35 @@ class Reply:
         view = memoryview(self._content)
         for start in range(0, size, PART):
             part = {"type": "http.response.body", "body": bytes(view[start : start + PART])}
-            await asyncio.wait_for(send(part | {"more_body": start + PART < size}), MAX_SECONDS)
+            seconds = self._outgoing.limits.http_read_seconds
+            await asyncio.wait_for(send(part | {"more_body": start + PART < size}), seconds)
 
 
-def check_values(count: int) -> None:
+def check_numbers(count: int, maximum: int) -> None:
     """
     Raises:
         RequestError: too_large.
     """
-    if count > MAX_VALUES:
+    if count > maximum:
         raise RequestError(
             "too_large",
-            f"the answer would have {count:,} numbers, more than {MAX_VALUES:,} over HTTP; send fewer texts in one "
+            f"the answer would have {count:,} numbers, more than {maximum:,} over HTTP; send fewer texts in one "
             "request, or use the ZeroMQ ports",
         )
 
 
-def answer_json(request_id: Any, result: EncodeResult | JsonResult) -> bytes:
+def answer_json(request_id: Any, result: EncodeResult | JsonResult, max_numbers: int) -> bytes:
     """
+    Args:
+        max_numbers: of the vectors.
+
     Raises:
         RequestError: the answer would be too large.
     """
     answer = {"id": request_id, "status": 200, "truncated": result.truncated, "model": result.model}
     if isinstance(result, JsonResult):
         return _joined(answer, [("result", result.body)])
-    check_values(result.vectors.size)
+    check_numbers(result.vectors.size, max_numbers)
     rows = b"[" + b",".join(json.dumps(row.tolist()).encode() for row in result.vectors) + b"]"
     if result.tokens is not None:
         answer["tokens"] = result.tokens

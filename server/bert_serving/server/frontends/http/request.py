@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from bert_serving.server.frontends.http.body import BodyError
 from bert_serving.server.frontends.json_size import count_values
+from bert_serving.server.limits import Limits
 from bert_serving.server.tasks.request import RequestError, check_texts
 
 if TYPE_CHECKING:
     from fastapi import Request
 
-MAX_JSON_VALUES = 5_000_000
-"""A value of two bytes takes sixty in memory."""
 _GZIP = b"\x1f\x8b"
 
 
@@ -29,14 +28,15 @@ def check_headers(request: Request) -> None:
         raise BodyError("bad_request", f"Content-Encoding {encoding[:40]} is not understood; send the JSON as it is")
 
 
-def parse_request(body: bytes) -> dict[str, Any]:
+def parse_request(body: bytes, limits: Limits) -> dict[str, Any]:
     """The object of a request, its texts checked.
 
     Raises:
         RequestError: bad_request or too_large, with what is wrong and where.
     """
-    if count_values(body) > MAX_JSON_VALUES:
-        raise RequestError("too_large", f"a request holds at most {MAX_JSON_VALUES} JSON values; send it in parts")
+    maximum = limits.http_max_json_values
+    if count_values(body) > maximum:
+        raise RequestError("too_large", f"a request holds at most {maximum} JSON values; send it in parts")
     text = _text(body)
     try:
         wanted = json.loads(text, parse_constant=_refuse_constant)
@@ -48,7 +48,7 @@ def parse_request(body: bytes) -> dict[str, Any]:
         if key not in wanted:
             raise RequestError("bad_request", f'the body has no "{key}"; send {{"id": 1, "texts": ["a text"]}}')
     _check_id(wanted["id"])
-    _check_texts(wanted)
+    _check_texts(wanted, limits)
     return wanted
 
 
@@ -85,11 +85,11 @@ def _check_id(value: Any) -> None:
         raise RequestError("bad_request", '"id" is nested too deeply') from None
 
 
-def _check_texts(wanted: dict[str, Any]) -> None:
+def _check_texts(wanted: dict[str, Any], limits: Limits) -> None:
     texts = wanted["texts"]
     if not isinstance(texts, list):
         raise RequestError("bad_request", '"texts" must be a list of strings, or a list of lists of tokens')
-    check_texts(texts)
+    check_texts(texts, limits.max_text_characters)
     tokenised = wanted.get("is_tokenized")
     if tokenised is not None and tokenised is not isinstance(texts[0], list):
         expected = "lists of tokens" if tokenised else "strings"

@@ -35,7 +35,7 @@ from bert_serving.server.monitoring.logs import get_logger
 from bert_serving.server.options import ServerOptions
 from bert_serving.server.process.periodic import Periodic
 from bert_serving.server.settings import is_loopback
-from bert_serving.server.tasks.request import MAX_REQUEST_BYTES, RequestError, TaskRequest
+from bert_serving.server.tasks.request import RequestError, TaskRequest
 
 from bert_ft.errors import BertFtError
 
@@ -60,17 +60,18 @@ class ZmqFrontend:
         self._allow_remote_terminate = options.allow_remote_terminate
         self._service = service
         self._answering = answering = service.answering
+        self._limits = limits = answering.limits
         self._keys = keys = load_curve_keys(options)
         self.warnings: Sequence[str] = keys.warnings if keys else []
         self._context = zmq.Context()
         self._requests = self._context.socket(zmq.PULL)
         self._replies = self._context.socket(zmq.XPUB)
-        self._sender = Sender(self._replies, self._try_again)
-        self._outbox = Outbox(self._sender, service.pause)
+        self._sender = Sender(self._replies, limits.zmq_max_socket_bytes, self._try_again)
+        self._outbox = Outbox(limits, self._sender, service.pause)
         self._subscribers = Subscribers(
-            self._replies, options.port_out, self._outbox, self._warn, keys is not None, max_connections
+            self._replies, options.port_out, self._outbox, self._warn, limits, keys is not None, max_connections
         )
-        self._guard = Guard(options.port, 3 * MAX_REQUEST_BYTES, max_connections)
+        self._guard = Guard(options.port, 3 * limits.max_request_bytes, limits.zmq_max_unended_bytes, max_connections)
         self._more_waits = False
         self._in_flight = InFlight(answering, self._deliver)
         self._last_answer = float("-inf")
@@ -92,7 +93,7 @@ class ZmqFrontend:
             socket.setsockopt(zmq.LINGER, 0)
             socket.setsockopt(zmq.IPV6, ":" in self._host)
             socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
-        self._requests.setsockopt(zmq.MAXMSGSIZE, 2 * MAX_REQUEST_BYTES)
+        self._requests.setsockopt(zmq.MAXMSGSIZE, 2 * self._limits.max_request_bytes)
         self._replies.setsockopt(zmq.MAXMSGSIZE, 64 << 10)
         self._replies.setsockopt(zmq.XPUB_MANUAL, 1)
         self._replies.setsockopt(zmq.XPUB_NODROP, 1)
@@ -178,7 +179,7 @@ class ZmqFrontend:
 
     def _receive(self, frames: list[zmq.Frame]) -> None:
         try:
-            request = Request.read(frames, self._keys is not None)
+            request = Request.read(frames, self._limits, self._keys is not None)
         except UnanswerableError as error:
             self._warn(f"a message of {len(frames)} frames was dropped: {error}")
             return
@@ -191,7 +192,7 @@ class ZmqFrontend:
             self._refuse(request.address, request.id, self._answering.fault(error, f"request {request.id!r}"))
 
     def _handle(self, request: Request) -> None:
-        request.check()
+        request.check(self._limits.max_request_bytes)
         if request.payload == TERMINATION:
             self._terminate(request)
         elif request.payload == SHOW_CONFIG:
@@ -256,7 +257,7 @@ class ZmqFrontend:
         self._in_flight.start(request, work, self._outbox.has_subscriber(request.address))
 
     async def _work(self, request: Request, task: TaskRequest) -> Frames:
-        load = partial(parse_texts, request.payload, request.announced)
+        load = partial(parse_texts, request.payload, request.announced, self._limits)
         return await answer_frames(await self._answering.answer(request.address, task, load, len(request.payload)))
 
     async def _reload(self, request: Request) -> Frames:

@@ -14,10 +14,6 @@ from bert_serving.server.frontends.zmq.outbox import Frames
 from bert_serving.server.frontends.zmq.request import Request
 
 FRONTEND = "zmq"
-GONE_SECONDS = 10.0
-"""A client whose network failed for less than this finds its requests as it left them."""
-BYTES_OF_A_TEXT = 4096
-"""What a text may take beside its JSON, as word pieces and as a vector."""
 
 Work = Coroutine[Any, Any, Frames]
 
@@ -66,7 +62,7 @@ class InFlight:
         Raises:
             RequestError: new requests are refused.
         """
-        self._answering.admission.enter(FRONTEND, _cost(request))
+        self._answering.admission.enter(FRONTEND, self._cost(request))
         address = request.address
         task = asyncio.get_running_loop().create_task(self._run(request, work))
         self._tasks.setdefault(address, set()).add(task)
@@ -81,7 +77,7 @@ class InFlight:
         for address in list(self._tasks):
             if has_subscriber(address):
                 self._last_subscribed[address] = now
-            elif now - self._last_subscribed.get(address, now) > GONE_SECONDS:
+            elif now - self._last_subscribed.get(address, now) > self._answering.limits.zmq_gone_seconds:
                 tasks = self._tasks[address] - self._dropped
                 self._dropped |= tasks
                 count += len(tasks)
@@ -100,13 +96,14 @@ class InFlight:
         except asyncio.CancelledError:
             if asyncio.current_task() not in self._dropped:
                 raise
-            message = f"given up, for its client did not listen for {GONE_SECONDS:g} s; send it again"
+            gone = self._answering.limits.zmq_gone_seconds
+            message = f"given up, for its client did not listen for {gone:g} s; send it again"
             frames = [*error_reply("overloaded", message)]
         except Exception as error:
             fault = self._answering.fault(error, f"request {request.id!r} of {request.identity!r}")
             frames = [*error_reply(fault.code, fault.message)]
         finally:
-            self._answering.admission.leave(FRONTEND, _cost(request))
+            self._answering.admission.leave(FRONTEND, self._cost(request))
             self._requests[request.key] -= 1
             if not self._requests[request.key]:
                 del self._requests[request.key]
@@ -119,7 +116,6 @@ class InFlight:
             del self._tasks[address]
             self._last_subscribed.pop(address, None)
 
-
-def _cost(request: Request) -> int:
-    """Bytes that a request may take while it waits."""
-    return len(request.payload) + request.announced * BYTES_OF_A_TEXT
+    def _cost(self, request: Request) -> int:
+        """Bytes that a request may take while it waits."""
+        return len(request.payload) + request.announced * self._answering.limits.waiting_text_bytes
