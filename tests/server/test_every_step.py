@@ -47,7 +47,7 @@ HTTP_ONLY: list[tuple[Any, str]] = [
     (http_door, "check_headers"),
     (http_door, "parse_request"),
     (http_door, "answer_json"),
-    (http_request, "count_values"),
+    (http_request, "parse_object"),
     (http_reply.Outgoing, "reply"),
 ]
 SHARED: list[tuple[Any, str]] = [
