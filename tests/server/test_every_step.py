@@ -14,7 +14,7 @@ import pytest
 from bert_serving.server import BertServer
 from bert_serving.server import answering as tasks
 from bert_serving.server.batching import batch_size, batcher
-from bert_serving.server.frontends.http import frontend as http_door
+from bert_serving.server.frontends.http import legacy as http_door
 from bert_serving.server.frontends.http import reply as http_reply
 from bert_serving.server.frontends.http import request as http_request
 from bert_serving.server.frontends.zmq import frontend, in_flight, outbox, subscribers

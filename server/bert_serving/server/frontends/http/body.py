@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bert_serving.server.frontends.http.caller import CallerGoneError
 from bert_serving.server.limits import Limits
 from bert_serving.server.tasks.request import RequestError
-
-if TYPE_CHECKING:
-    from fastapi import Request
+from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 
 class BodyError(RequestError):
@@ -33,7 +33,7 @@ class Bodies:
 
         Raises:
             BodyError: it is too large or comes too slowly, there is no room for it now, or the server stops.
-            starlette.requests.ClientDisconnect: its sender is gone.
+            CallerGoneError: its sender is.
         """
         parts: list[bytes] = []
         try:
@@ -55,6 +55,8 @@ class Bodies:
         self._coming.add(task)
         try:
             await asyncio.wait_for(task, seconds)
+        except ClientDisconnect:
+            raise CallerGoneError from None
         except asyncio.TimeoutError:
             message = f"the body of the request did not come within {seconds:g} s"
             raise BodyError("bad_request", message) from None

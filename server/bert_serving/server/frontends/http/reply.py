@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bert_serving.server.limits import Limits
 from bert_serving.server.tasks.job import EncodeResult, JsonResult
 from bert_serving.server.tasks.request import RequestError
-
-if TYPE_CHECKING:
-    from fastapi import Request, Response
+from fastapi import Response
 
 PART = 1 << 20
 
@@ -28,15 +26,15 @@ class Outgoing:
         return Reply(content, self)
 
 
-class Reply:
-    """One answer, as an ASGI application: a caller who does not read it is left after a while."""
+class Reply(Response):
+    """One answer: a caller who does not read it is left after a while."""
 
     def __init__(self, content: bytes, outgoing: Outgoing) -> None:
-        self._content = content
+        super().__init__(content, media_type="application/json")
         self._outgoing = outgoing
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        size = len(self._content)
+        size = len(self.body)
         if self._outgoing.bytes + size > self._outgoing.limits.http_max_answer_bytes:
             message = "too many answers wait to be read by their callers; ask again later"
             await fault_response(message, 503, "overloaded")(scope, receive, send)
@@ -49,10 +47,9 @@ class Reply:
             self._outgoing.bytes -= size
 
     async def _send(self, send: Any) -> None:
-        size = len(self._content)
-        headers = [(b"content-length", b"%d" % size), (b"content-type", b"application/json")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        view = memoryview(self._content)
+        size = len(self.body)
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        view = memoryview(self.body)
         for start in range(0, size, PART):
             part = {"type": "http.response.body", "body": bytes(view[start : start + PART])}
             seconds = self._outgoing.limits.http_read_seconds
@@ -91,8 +88,6 @@ def answer_json(request_id: Any, result: EncodeResult | JsonResult, max_numbers:
 
 
 def json_response(status: int, value: dict[str, Any]) -> Response:
-    from fastapi import Response
-
     return Response(_json(value), status, media_type="application/json")
 
 
@@ -112,21 +107,3 @@ def _json(value: dict[str, Any]) -> bytes:
         return json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:  # lone surrogates exist only in escaped form
         return json.dumps(value).encode("ascii")
-
-
-async def _no_route(request: Request, error: Exception) -> Response:
-    path = request.url.path[:100]
-    message = f"there is no {path}; POST /encode, /tag or /classify, GET /status/server, /status/client or /health"
-    return fault_response(message, 404, "not_found")
-
-
-async def _wrong_method(request: Request, error: Exception) -> Response:
-    allowed = ", ".join(sorted((getattr(error, "headers", None) or {}).get("Allow", "").split(", ")))
-    path = request.url.path[:100]
-    response = fault_response(f"{path} takes {allowed}, not {request.method}", 405, "method_not_allowed")
-    response.headers["Allow"] = allowed
-    return response
-
-
-ROUTE_FAULTS: Any = {404: _no_route, 405: _wrong_method}
-"""What FastAPI is given for its own refusals."""

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bert_serving.server.frontends.http.body import BodyError
 from bert_serving.server.frontends.json_texts import parse_object
 from bert_serving.server.limits import Limits
 from bert_serving.server.tasks.request import RequestError
-
-if TYPE_CHECKING:
-    from fastapi import Request
+from fastapi import Request
 
 _GZIP = b"\x1f\x8b"
 
