@@ -28,8 +28,8 @@ from types import SimpleNamespace
 from typing import Any, NoReturn
 
 ROOT = Path(__file__).parents[1]
-LIGHT = ("bert_serving.server.commands.cli", "bert_serving.server.server", "bert_serving.server.frontends.http.app",
-         "bert_serving.server.workers.worker", "tests.engines.dummy")  # fmt: skip
+LIGHT = ("bert_serving.server.commands.cli", "bert_serving.server.server", "bert_serving.server.workers.worker",
+         "tests.engines.dummy")  # fmt: skip
 HEAVY = ("bert_ft.commands.main", "bert_ft.run_classifier", "bert_ft.run_ner", "bert_ft.inference.predict",
          "bert_ft.tasks.classification.run", "bert_ft.tasks.tagging.run")  # fmt: skip
 """With TensorFlow."""

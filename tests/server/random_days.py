@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import zmq
+from bert_serving.server.limits import Limits
 
 from bert_ft.checkpoint.fingerprint import ModelPlace, fingerprint
 from bert_ft.files.replace import replaced_directory
@@ -32,10 +33,7 @@ from tests.engines.dummy import DUMMY
 from tests.server.support import IDS, RawClient, RunningServer, free_ports
 from tests.server.wanted import CRASH, FAULT, LETTERS, Wanted
 
-IMPATIENT = (
-    "from bert_serving.server.frontends.http import connections; from bert_serving.server.frontends.zmq import outbox, "
-    "in_flight; connections.HEADER_SECONDS = 2; outbox.HOLD_SECONDS = 3; in_flight.GONE_SECONDS = 1"
-)
+IMPATIENT = Limits(http_header_seconds=2, zmq_hold_seconds=3, zmq_gone_seconds=1)
 """The server's own limits would make a day last for an hour."""
 PATIENCE = 90.0
 MEMORY_MB = 80
@@ -76,7 +74,7 @@ class Day:
         arguments = [str(part) for pair in flags.items() for part in pair]
         for name, value in options.items():
             arguments += ["-engine_option", f"{name}={value}"]
-        self.server = RunningServer(arguments, port, port_out, prologue=IMPATIENT)
+        self.server = RunningServer(arguments, port, port_out, limits=IMPATIENT)
         try:
             self.server.wait_for("all set, ready to serve request!", timeout=60)
         except BaseException:

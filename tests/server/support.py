@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import zmq
 from bert_serving.benchmark.processes import children
+from bert_serving.server.limits import DEFAULT, Limits
 
 from tests.preloaded import LIGHT, popen
 
@@ -80,13 +81,21 @@ class RunningServer:
     Args:
         anew: start the interpreter, and those of the workers, as a user does; else see :mod:`tests.preloaded`.
         prologue: Python code that the process begins with.
+        limits: of the server, where they are not the usual ones.
     """
 
     def __init__(
-        self, arguments: Sequence[str], port: int, port_out: int, anew: bool = False, prologue: str = "pass"
+        self,
+        arguments: Sequence[str],
+        port: int,
+        port_out: int,
+        anew: bool = False,
+        prologue: str = "pass",
+        limits: Limits = DEFAULT,
     ) -> None:
         self.port, self.port_out = port, port_out
-        code = f"{prologue}; import sys; from bert_serving.server.commands.cli import start; start(sys.argv[1:])"
+        code = f"{prologue}; from bert_serving.server import limits; limits.DEFAULT = limits.{limits!r}; "
+        code += "import sys; from bert_serving.server.commands.cli import start; start(sys.argv[1:])"
         self.process = popen(
             ["-c", code, *arguments],
             None if anew else LIGHT,

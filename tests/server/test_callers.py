@@ -17,10 +17,9 @@ from typing import Any
 import numpy as np
 import pytest
 from bert_serving.server import BertServer
-from bert_serving.server.frontends.http import connections as http_connections
-from bert_serving.server.frontends.zmq import in_flight as zmq_under_way
 from bert_serving.server.frontends.zmq.connections import Guard
 from bert_serving.server.helper import get_args_parser
+from bert_serving.server.limits import Limits
 from bert_serving.server.process.descriptors import open_descriptors
 
 from tests.engines.dummy import DUMMY
@@ -52,17 +51,28 @@ def read(connection: socket.socket) -> tuple[int, dict[str, Any]]:
     return int(head.split()[1]), json.loads(body)
 
 
-@pytest.fixture
-def impatient(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
-    """A slow server in this process, whose patience is short: half a second each."""
-    monkeypatch.setattr(http_connections, "HEADER_SECONDS", 0.5)
-    monkeypatch.setattr(http_connections, "HALF_CLOSED_SECONDS", 0.5)
-    monkeypatch.setattr(zmq_under_way, "GONE_SECONDS", 0.5)
+@contextlib.contextmanager
+def slow_server(model_dir: Path, limits: Limits) -> Iterator[SimpleNamespace]:
+    """In this process."""
     port, port_out, http_port = free_ports(3)
     arguments = ["-model_dir", str(model_dir), "-engine", DUMMY, "-port", str(port), "-port_out", str(port_out)]
     arguments += ["-http_port", str(http_port), "-max_batch_size", "1", "-engine_option", "batch_seconds=0.05"]
-    with BertServer(get_args_parser().parse_args(arguments)):
+    with BertServer(get_args_parser().parse_args(arguments), limits):
         yield SimpleNamespace(port=port, port_out=port_out, http_port=http_port)
+
+
+@pytest.fixture
+def impatient(model_dir: Path) -> Iterator[SimpleNamespace]:
+    """A server whose patience is short: half a second each."""
+    limits = Limits(http_header_seconds=0.5, http_half_closed_seconds=0.5, zmq_gone_seconds=0.5)
+    with slow_server(model_dir, limits) as server:
+        yield server
+
+
+@pytest.fixture
+def patient(model_dir: Path) -> Iterator[SimpleNamespace]:
+    with slow_server(model_dir, Limits(zmq_gone_seconds=60)) as server:
+        yield server
 
 
 def waiting(watcher: RawClient) -> dict[str, int]:
@@ -118,7 +128,7 @@ def test_the_guard_cuts_off_those_never_heard_first() -> None:
         for _ in range(6):
             outer = socket.create_connection(("127.0.0.1", port))
             pairs.append((outer, listener.accept()[0]))
-        guard = Guard(port, 1 << 20, 3)
+        guard = Guard(port, 1 << 20, 1 << 30, 3)
         guard._heard.update(inner.fileno() for _, inner in pairs[2:5])
         assert guard.check() == 3
         closed = [outer.recv(1, socket.MSG_DONTWAIT) == b"" if _readable(outer) else False for outer, _ in pairs]
@@ -256,16 +266,15 @@ def test_work_for_zmq_clients_who_are_gone_is_dropped(impatient: Any) -> None:
         client.close()
 
 
-def test_a_client_that_comes_back_in_time_finds_its_work(impatient: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zmq_under_way, "GONE_SECONDS", 60)
-    watcher, gone = RawClient(impatient, b"watcher"), RawClient(impatient, b"gone")
+def test_a_client_that_comes_back_in_time_finds_its_work(patient: Any) -> None:
+    watcher, gone = RawClient(patient, b"watcher"), RawClient(patient, b"gone")
     gone.ask(b"SHOW_CONFIG")
     gone.send(["a b"] * 40, 1)
     wait_until(lambda: waiting(watcher)["waiting_zmq_requests"] == 1)
     gone.close()
     wait_until(lambda: waiting(watcher)["listening_identities"] == 1)
     time.sleep(1.2)
-    back = RawClient(impatient, b"gone")
+    back = RawClient(patient, b"gone")
     np.testing.assert_allclose(back.vectors()[1], expected(["a b"] * 40), atol=1e-6)
     for client in (watcher, back):
         client.close()

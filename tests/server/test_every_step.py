@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from bert_serving.server import BertServer
 from bert_serving.server.batching import batch_size, batcher
-from bert_serving.server.frontends.http import app as http_door
+from bert_serving.server.frontends.http import legacy as http_door
 from bert_serving.server.frontends.http import reply as http_reply
 from bert_serving.server.frontends.http import request as http_request
 from bert_serving.server.frontends.zmq import frontend, in_flight, outbox, subscribers
@@ -45,7 +45,7 @@ HTTP_ONLY: list[tuple[Any, str]] = [
     (http_door, "check_headers"),
     (http_door, "parse_request"),
     (http_door, "answer_json"),
-    (http_request, "count_values"),
+    (http_request, "parse_object"),
     (http_reply.Outgoing, "reply"),
 ]
 SHARED: list[tuple[Any, str]] = [

@@ -10,17 +10,21 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 import zmq
-from bert_serving.server.frontends.json_texts import parse_texts
+from bert_serving.server.frontends.json_texts import parse_object, parse_texts
 from bert_serving.server.frontends.zmq.subscribers import Subscribers
-from bert_serving.server.tasks.request import MAX_TEXT_CHARACTERS, RequestError, check_texts
+from bert_serving.server.limits import Limits
+from bert_serving.server.tasks.request import RequestError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.server.support import Connect, Listening, RunningServer, StartServer, expected, wait_until
+
+LIMITS = Limits()
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +119,7 @@ def test_subscriptions_read_behind_such_a_message_come_again(context: zmq.Contex
     port = replies.bind_to_random_port("tcp://127.0.0.1")
     listening = Listening()
     refusals: list[str] = []
-    readers = Subscribers(replies, port, listening, refusals.append)
+    readers = Subscribers(replies, port, listening, refusals.append, LIMITS)
     with peer(port) as hostile:
         hostile.sendall(frame(b"\7"))
         time.sleep(0.2)
@@ -163,7 +167,7 @@ def test_a_subscription_that_is_read_after_its_end(
         time.sleep(0.1)
         return reader
 
-    readers = Subscribers(replies, port, listening, lambda reason: None)
+    readers = Subscribers(replies, port, listening, lambda reason: None, LIMITS)
     there = [(name, listen(name)) for name in before]
     readers.drain()
     late = listen(b"late")
@@ -196,7 +200,7 @@ def test_a_descriptor_that_is_of_no_reader_by_then(context: zmq.Context[zmq.Sock
     replies.setsockopt(zmq.XPUB_MANUAL, 1)
     port = replies.bind_to_random_port("tcp://127.0.0.1")
     listening = Listening()
-    readers = Subscribers(replies, port, listening, lambda reason: None)
+    readers = Subscribers(replies, port, listening, lambda reason: None, LIMITS)
     reader = context.socket(zmq.SUB)
     reader.setsockopt(zmq.SUBSCRIBE, b"late")
     reader.connect(f"tcp://127.0.0.1:{port}")
@@ -300,7 +304,7 @@ def test_large_payloads_of_nonsense_are_refused(server: RunningServer, connect: 
         "texts[0]: must be a string, not an object": (b"[" + b"{}," * 900_000 + b"{}]", 900_001),
         "the list of tokens is empty": (b"[" + b"[]," * 900_000 + b"[]]", 900_001),
         "not a JSON list": (b" " * size, 1),
-        "characters, more than": (b'["' + b"a " * MAX_TEXT_CHARACTERS + b'"]', 1),
+        "characters, more than": (b'["' + b"a " * LIMITS.max_text_characters + b'"]', 1),
         "most 1000000 texts": (b"[" + b'"a",' * 1_500_000 + b'"a"]', 1_500_001),
     }
     for number, (message, (payload, count)) in enumerate(cases.items()):
@@ -328,6 +332,16 @@ JSON = st.recursive(
 TEXTS = st.lists(st.text(min_size=1, max_size=4) | st.lists(st.text(max_size=3), max_size=3), max_size=4)
 
 
+def are_texts(value: Any) -> bool:
+    def is_text(one: Any) -> bool:
+        return isinstance(one, str) and bool(one.strip()) and len(one) <= LIMITS.max_text_characters
+
+    if not isinstance(value, list) or not value:
+        return False
+    of_tokens = all(isinstance(one, list) and one and all(map(is_text, one)) for one in value)
+    return of_tokens or all(map(is_text, value))
+
+
 @given(
     TEXTS | JSON,
     st.booleans(),
@@ -343,13 +357,47 @@ def test_texts_are_read_as_the_json_module_reads_them(
         payload = payload[:place] + change[1] + payload[place + 1 :]
     try:
         wanted = json.loads(payload.decode("utf-8"))
-        assert isinstance(wanted, list)
-        check_texts(wanted)
+        assert are_texts(wanted)
     except (ValueError, AssertionError, RequestError):
         with pytest.raises(RequestError):
-            parse_texts(payload, 1)
+            parse_texts(payload, 1, LIMITS)
         return
-    assert parse_texts(payload, len(wanted)) == wanted
+    assert parse_texts(payload, len(wanted), LIMITS) == wanted
     for count in (len(wanted) - 1, len(wanted) + 1):
         with pytest.raises(RequestError, match="announces"):
-            parse_texts(payload, count)
+            parse_texts(payload, count, LIMITS)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["id", "texts", "more", ""]), TEXTS | JSON, max_size=4),
+    st.booleans(),
+    st.sampled_from([None, 1]),
+    st.none() | st.tuples(st.integers(0), st.binary(max_size=1)),
+)
+def test_bodies_are_read_as_the_json_module_reads_them(
+    value: dict[str, Any], escaped: bool, indent: int | None, change: tuple[int, bytes] | None
+) -> None:
+    """What is no JSON is told so in the same words, unless the reading has ended before at texts that are none."""
+    body = json.dumps(value, ensure_ascii=escaped, indent=indent)
+    if change:
+        place = change[0] % len(body)
+        body = body[:place] + change[1].decode("latin-1") + body[place + 1 :]
+    wanted: Any = None
+    fault = ""
+    try:
+        wanted = json.loads(body, parse_constant=refuse)
+    except ValueError as error:
+        fault = f"Not a JSON. ({error})"
+    if isinstance(wanted, dict) and ("texts" not in wanted or are_texts(wanted["texts"])):
+        assert parse_object(body, LIMITS) == wanted
+        return
+    with pytest.raises(RequestError) as caught:
+        parse_object(body, LIMITS)
+    message = caught.value.message
+    assert message == fault or "texts" in message
+    if isinstance(wanted, dict):
+        assert message.startswith(("texts[", "the list of texts", '"texts" must be'))
+
+
+def refuse(name: str) -> None:
+    raise ValueError(f"JSON has no {name}")

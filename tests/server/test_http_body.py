@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bert_serving.server.frontends.http import body as http_body
 from bert_serving.server.frontends.http import reply as http_reply
 from bert_serving.server.frontends.http.body import Bodies, BodyError
+from bert_serving.server.limits import Limits
 from bert_serving.server.tasks.job import EncodeResult
 from bert_serving.server.tasks.request import RequestError
 
@@ -59,11 +59,9 @@ def test_who_sends_half_a_request_keeps_nobody_waiting(start_server: StartServer
         peer.close()
 
 
-def test_a_body_that_does_not_come_is_given_up(start_server: StartServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_body, "MAX_SECONDS", 0.2)
-
+def test_a_body_that_does_not_come_is_given_up() -> None:
     async def main() -> None:
-        bodies = Bodies()
+        bodies = Bodies(Limits(http_body_seconds=0.2))
         with pytest.raises(BodyError, match=r"did not come within 0\.2 s") as caught:
             await received(bodies, Sender(b"abc", stalls=True))
         assert caught.value.code == "bad_request"
@@ -72,12 +70,9 @@ def test_a_body_that_does_not_come_is_given_up(start_server: StartServer, monkey
     asyncio.run(main())
 
 
-def test_one_body_and_all_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_body, "MAX_REQUEST_BYTES", 10)
-    monkeypatch.setattr(http_body, "MAX_BYTES_IN_ALL", 25)
-
+def test_one_body_and_all_together_are_bounded() -> None:
     async def main() -> None:
-        bodies = Bodies()
+        bodies = Bodies(Limits(max_request_bytes=10, http_max_body_bytes=25))
         assert await received(bodies, Sender(b"12345", b"67890")) == b"1234567890"
         with pytest.raises(BodyError) as caught:
             await received(bodies, Sender(b"12345", b"678901"))
@@ -108,37 +103,32 @@ def test_a_body_beyond_the_limit_ends_the_connection(start_server: StartServer) 
     wait_until(lambda: call(port, "/status/client")[1]["num_pending_request"] == 0)
 
 
-def test_an_answer_that_would_fill_the_memory_is_refused(
-    start_server: StartServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_answer_that_would_fill_the_memory_is_refused(start_server: StartServer) -> None:
     """Before anything is computed where that can be known, else before a number is written out."""
     (port,) = free_ports(1)
     start_server("-http_port", str(port), "-max_request_texts", "9000000")
-    texts = ["a"] * ((http_reply.MAX_VALUES >> 3) + 1)
+    texts = ["a"] * ((Limits().http_max_numbers >> 3) + 1)
     status, answer, _ = call(port, "/encode", {"id": 1, "texts": texts})
     assert (status, answer["type"]) == (413, "too_large")
     assert "16,777,224 numbers" in answer["description"]
     assert call(port, "/status/server")[1]["workers"][0]["sequences"] == 0
-    monkeypatch.setattr(http_reply, "MAX_VALUES", 11)
     with pytest.raises(RequestError, match="12 numbers, more than 11 over HTTP"):
-        http_reply.answer_json(1, EncodeResult(np.zeros((1, 4, 3), np.float32), None, []))
+        http_reply.answer_json(1, EncodeResult(np.zeros((1, 4, 3), np.float32), None, []), 11)
 
 
 @pytest.mark.parametrize("tokens", [None, [["[CLS]", "\ud800", "一"], ["[CLS]"]]])
 @pytest.mark.parametrize("number", [7, "\ud800", {"a": [None, 1.5]}])
 def test_answers_are_json_of_the_same_numbers(number: Any, tokens: list[list[str]] | None) -> None:
     vectors = np.random.default_rng(1).normal(size=(2, 3, 4)).astype(np.float32)
-    answer = http_reply.answer_json(number, EncodeResult(vectors, tokens, [1], "0123"))
+    answer = http_reply.answer_json(number, EncodeResult(vectors, tokens, [1], "0123"), 1000)
     wanted = {"id": number, "status": 200, "truncated": [1], "result": vectors.tolist(), "results": vectors.tolist()}
     wanted["model"] = "0123"
     assert json.loads(answer) == wanted | ({} if tokens is None else {"tokens": tokens})
 
 
-def test_callers_who_do_not_read_are_left_and_fill_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_reply, "MAX_BYTES_IN_ALL", 100)
-    monkeypatch.setattr(http_reply, "PART", 10)
-    monkeypatch.setattr(http_reply, "MAX_SECONDS", 0.5)
-    outgoing = http_reply.Outgoing()
+def test_callers_who_do_not_read_are_left_and_fill_no_memory() -> None:
+    part = http_reply.PART
+    outgoing = http_reply.Outgoing(Limits(http_max_answer_bytes=10 * part, http_read_seconds=0.5))
 
     async def ask(size: int, reads: int) -> list[dict[str, Any]]:
         """What is sent to a caller who takes so many messages and then no more."""
@@ -153,14 +143,14 @@ def test_callers_who_do_not_read_are_left_and_fill_no_memory(monkeypatch: pytest
         return taken
 
     async def main() -> None:
-        deaf = asyncio.create_task(ask(60, 3))
+        deaf = asyncio.create_task(ask(6 * part, 3))
         await asyncio.sleep(0.1)
-        assert outgoing.bytes == 60
-        refused, answered = await ask(41, 99), await ask(40, 99)
+        assert outgoing.bytes == 6 * part
+        refused, answered = await ask(4 * part + 1, 99), await ask(4 * part, 99)
         assert refused[0]["status"] == 503
         assert json.loads(refused[1]["body"])["type"] == "overloaded"
         assert (answered[0]["status"], len(answered)) == (200, 5)
-        assert b"".join(message["body"] for message in answered[1:]) == bytes(40)
+        assert b"".join(message["body"] for message in answered[1:]) == bytes(4 * part)
         assert [message["more_body"] for message in answered[1:]] == [True, True, True, False]
         assert len(await deaf) == 3
         assert outgoing.bytes == 0

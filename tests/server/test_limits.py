@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import socket
 import time
+from dataclasses import asdict
 
 import pytest
-from bert_serving.server.frontends import json_texts
 from bert_serving.server.frontends.json_texts import parse_texts
+from bert_serving.server.limits import Limits
 from bert_serving.server.tasks.request import RequestError
 
+from tests.preloaded import ROOT
 from tests.server.support import Connect, RunningServer, StartServer, free_ports, wait_until
 from tests.server.test_http import call
 
@@ -58,11 +60,27 @@ def test_bytes_of_waiting_requests_are_bounded(start_server: StartServer, connec
     assert client.ask(b"SHOW_STATUS")["queue"]["waiting_bytes"] == 0
 
 
-def test_tokens_of_a_request_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_texts, "MAX_TOKENS", 5)
-    assert parse_texts(b'[["a", "b"], ["c", "d", "e"]]', 2) == [["a", "b"], ["c", "d", "e"]]
+def written(name: str, value: float) -> str:
+    """A value as documents write it."""
+    if name.endswith("seconds"):
+        return f"{value:g} s"
+    if not name.endswith("bytes"):
+        return f"{value:,}"
+    steps = [(value / (1 << 10 * step), unit) for step, unit in enumerate(("B", "KB", "MB", "GB"))]
+    return "{:g} {}".format(*[step for step in steps if step[0] >= 1][-1])
+
+
+def test_the_documents_have_every_limit() -> None:
+    section = (ROOT / "docs/security.md").read_text().partition("## Limits")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| [^|]+ \|$", section, re.MULTILINE)
+    assert rows == [(name, written(name, value)) for name, value in asdict(Limits()).items()]
+
+
+def test_tokens_of_a_request_are_bounded() -> None:
+    limits = Limits(max_tokens=5)
+    assert parse_texts(b'[["a", "b"], ["c", "d", "e"]]', 2, limits) == [["a", "b"], ["c", "d", "e"]]
     with pytest.raises(RequestError, match="at most 5 tokens") as caught:
-        parse_texts(b'[["a", "b", "c"], ["d", "e", "f"]]', 2)
+        parse_texts(b'[["a", "b", "c"], ["d", "e", "f"]]', 2, limits)
     assert caught.value.code == "too_large"
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from bert_serving.server.frontends.zmq import outbox as outbox_module
 from bert_serving.server.frontends.zmq.outbox import Outbox
+from bert_serving.server.limits import Limits
 
 
 class Wire:
@@ -31,9 +31,13 @@ def wire() -> Wire:
     return Wire()
 
 
+def limited(wire: Wire, **limits: int) -> Outbox:
+    return Outbox(Limits(**limits), wire.send, clock=wire.clock)
+
+
 @pytest.fixture
 def outbox(wire: Wire) -> Outbox:
-    return Outbox(wire.send, clock=wire.clock)
+    return limited(wire)
 
 
 def test_holds_until_a_reader_comes(wire: Wire, outbox: Outbox) -> None:
@@ -83,7 +87,7 @@ def test_expires_only_what_nobody_listens_to(wire: Wire, outbox: Outbox) -> None
     wire.room = 0
     outbox.put(b"slow", [b"1"])
     outbox.put(b"absent", [b"2"])
-    wire.now = outbox_module.HOLD_SECONDS - 1
+    wire.now = Limits().zmq_hold_seconds - 1
     outbox.put(b"absent", [b"3"])
     wire.now += 2
     outbox.expire()
@@ -94,10 +98,8 @@ def test_expires_only_what_nobody_listens_to(wire: Wire, outbox: Outbox) -> None
     assert outbox.dropped == 1
 
 
-def test_bounds(wire: Wire, outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox_module, "BYTES_OF_A_REPLY", 0)
-    monkeypatch.setattr(outbox_module, "MAX_BYTES", 10)
-    monkeypatch.setattr(outbox_module, "MAX_BYTES_HELD", 25)
+def test_bounds(wire: Wire) -> None:
+    outbox = limited(wire, zmq_waiting_reply_bytes=0, zmq_max_reply_bytes=10, zmq_max_held_bytes=25)
     outbox.subscribe(b"slow")
     wire.room = 0
     for _ in range(3):
@@ -117,8 +119,8 @@ def test_bounds(wire: Wire, outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> 
     assert [frames[-1] for frames in wire.sent[3:]] == [b"1234567890", b"1234567890"]
 
 
-def test_small_replies_are_counted(wire: Wire, outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox_module, "MAX_REPLIES", 3)
+def test_small_replies_are_counted(wire: Wire) -> None:
+    outbox = limited(wire, zmq_max_replies=3)
     outbox.subscribe(b"slow")
     wire.room = 0
     for number in range(4):
@@ -131,9 +133,8 @@ def test_small_replies_are_counted(wire: Wire, outbox: Outbox, monkeypatch: pyte
     assert wire.sent == [[b"1"], [b"2"], [b"3"]]
 
 
-def test_bound_of_all_readers_together(wire: Wire, outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox_module, "BYTES_OF_A_REPLY", 10)
-    monkeypatch.setattr(outbox_module, "MAX_BYTES_IN_ALL", 60)
+def test_bound_of_all_readers_together(wire: Wire) -> None:
+    outbox = limited(wire, zmq_waiting_reply_bytes=10, zmq_max_all_reply_bytes=60)
     wire.room = 0
     for identity in (b"deaf", b"p", b"q"):
         outbox.subscribe(identity)
@@ -151,11 +152,10 @@ def test_bound_of_all_readers_together(wire: Wire, outbox: Outbox, monkeypatch: 
     assert outbox.dropped == 2
 
 
-def test_a_reader_who_does_not_read_is_paused(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox_module, "BYTES_OF_A_REPLY", 0)
-    monkeypatch.setattr(outbox_module, "MAX_BYTES", 10)
+def test_a_reader_who_does_not_read_is_paused(wire: Wire) -> None:
+    limits = Limits(zmq_waiting_reply_bytes=0, zmq_max_reply_bytes=10)
     paused: list[tuple[bytes, bool]] = []
-    outbox = Outbox(wire.send, lambda identity, wanted: paused.append((identity, wanted)), wire.clock)
+    outbox = Outbox(limits, wire.send, lambda identity, wanted: paused.append((identity, wanted)), wire.clock)
     outbox.subscribe(b"a")
     wire.room = 0
     for _ in range(4):

@@ -10,9 +10,10 @@ from unittest.mock import Mock
 import numpy as np
 import zmq
 from bert_serving.client.wire import topic_of
-from bert_serving.server.answering import TaskService
+from bert_serving.server.answering import Answering
 from bert_serving.server.frontends.zmq.frontend import ZmqFrontend
-from bert_serving.server.frontends.zmq.sender import MAX_BYTES_ON_THE_WAY, Sender
+from bert_serving.server.frontends.zmq.sender import Sender
+from bert_serving.server.limits import Limits
 from bert_serving.server.models.served_model import ServedModel
 from bert_serving.server.options import ServerOptions
 from bert_serving.server.process.descriptors import Spare
@@ -33,11 +34,13 @@ def test_a_paused_client_gets_no_worker_and_no_joined_rows(model_dir: Path) -> N
 
     async def main() -> None:
         served = served_model(model_dir)
-        dispatcher, tasks = served.dispatcher, TaskService()
+        dispatcher = served.dispatcher
+        answering = Answering(Mock(current=served), served.settings.options, Limits())
+        answering.ready.set()
         dispatcher.supervisor.workers[0].info = {"dim": 8}
 
         def ask() -> asyncio.Task[Any]:
-            return asyncio.create_task(tasks.answer(served, b"slow", TaskRequest(), lambda: ["a b"], 9))
+            return asyncio.create_task(answering.answer(b"slow", TaskRequest(), lambda: ["a b"], 9))
 
         async def queued() -> None:
             while not len(dispatcher.batcher):
@@ -59,7 +62,7 @@ def test_a_paused_client_gets_no_worker_and_no_joined_rows(model_dir: Path) -> N
         assert (await asyncio.wait_for(first, 10)).vectors.sum() == 32
         assert dispatcher.batcher.take() is not None
         second.cancel()
-        tasks.close()
+        answering.close()
         await served.stop()
 
     asyncio.run(main())
@@ -77,12 +80,13 @@ def test_large_answers_do_not_pile_up_in_the_socket() -> None:
     assert replies.poll(10_000)
     replies.recv()
     full: list[bool] = []
-    send, size, sent = Sender(replies, lambda: full.append(True)), 4 << 20, 0
+    limit, size, sent = Limits().zmq_max_socket_bytes, 4 << 20, 0
+    send = Sender(replies, limit, lambda: full.append(True))
     try:
         while not full:
             wait_until(lambda: bool(replies.poll(0, zmq.POLLOUT)))
             sent += send([b"topic", b"%d" % sent, bytes(size)])
-        assert MAX_BYTES_ON_THE_WAY <= sent * size < 2 * MAX_BYTES_ON_THE_WAY
+        assert limit <= sent * size < 2 * limit
         for number in range(sent):
             assert reader.poll(10_000)
             assert reader.recv_multipart()[1] == b"%d" % number
@@ -95,9 +99,9 @@ def test_an_answer_to_a_connection_that_has_just_ended_is_held() -> None:
     """libzmq drops it when it knows of the end, and says so only later."""
 
     async def main() -> None:
-        service = Mock()
+        service = Mock(answering=Mock(limits=Limits()))
         port, port_out = free_ports()
-        frontend = ZmqFrontend("127.0.0.1", port, port_out, False, service)
+        frontend = ZmqFrontend(ServerOptions("model", port=port, port_out=port_out), service)
         frontend.open()
         frontend.start()
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -125,7 +129,7 @@ def test_an_answer_to_a_connection_that_has_just_ended_is_held() -> None:
         second = listen()
         await until(lambda: second.poll(0))
         assert second.recv_multipart()[1] == b"for who comes back"
-        frontend.close()
+        await frontend.close()
         context.destroy(linger=0)
 
     asyncio.run(main())

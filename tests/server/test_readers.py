@@ -9,6 +9,7 @@ from collections import Counter
 import pytest
 import zmq
 from bert_serving.server.frontends.zmq.subscribers import Subscribers
+from bert_serving.server.limits import Limits
 
 from tests.server.support import Listening
 
@@ -23,7 +24,7 @@ def test_in_the_end_it_is_those_who_listen(seed: int) -> None:
     replies.setsockopt(zmq.XPUB_MANUAL, 1)
     port = replies.bind_to_random_port("tcp://127.0.0.1")
     listening = Listening()
-    readers = Subscribers(replies, port, listening, lambda reason: None)
+    readers = Subscribers(replies, port, listening, lambda reason: None, Limits())
     clients: dict[bytes, zmq.Socket[bytes]] = {}
     swept = time.monotonic()
 

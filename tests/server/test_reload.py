@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bert_serving.benchmark.processes import children
+from bert_serving.server.limits import Limits
 
 from bert_ft.checkpoint.fingerprint import HeldFiles, ModelPlace, fingerprint, linked
 from bert_ft.files.replace import replaced_directory
@@ -236,8 +237,8 @@ def test_a_model_that_is_replaced_while_its_workers_start(
 def test_a_reload_goes_on_when_who_asked_for_it_is_gone(
     start_server: StartServer, connect: Connect, folder: Path
 ) -> None:
-    impatient = "from bert_serving.server.frontends.zmq import in_flight; in_flight.GONE_SECONDS = 0.2"
-    server = start_server("-engine_option", "load_seconds=3", folder=folder, prologue=impatient)
+    impatient = Limits(zmq_gone_seconds=0.2)
+    server = start_server("-engine_option", "load_seconds=3", folder=folder, limits=impatient)
     write_over(folder, 3)
     asking = connect(server, b"asking")
     asking.ask(b"SHOW_CONFIG")

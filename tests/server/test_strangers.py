@@ -17,7 +17,7 @@ import pytest
 from bert_serving.client import BertClient
 from bert_serving.server import BertServer
 from bert_serving.server.commands.keygen import write_keys
-from bert_serving.server.frontends.http import app as http_door
+from bert_serving.server.frontends.http import legacy as http_door
 from bert_serving.server.frontends.zmq import frontend as zmq_door
 from bert_serving.server.helper import get_args_parser
 

@@ -227,7 +227,7 @@ def test_prefix_identities_do_not_hear_each_other(server: RunningServer, connect
 )
 def test_what_a_subscription_may_ask_for(topic: bytes, user: bytes | None, address: bytes | None) -> None:
     """An identity, and with keys one's own public key behind it."""
-    assert read_topic(topic, user) == address
+    assert read_topic(topic, user, 1024) == address
 
 
 def test_empty_and_nul_subscriptions_hear_nothing(server: RunningServer, connect: Connect) -> None:

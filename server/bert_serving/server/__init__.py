@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bert_serving.server.limits import Limits
     from bert_serving.server.server import Server
 
 __all__ = ["BertServer"]
@@ -23,16 +24,18 @@ class BertServer(threading.Thread):
 
     Args:
         args: what ``bert_serving.server.helper.get_args_parser()`` gives, or any object with those attributes.
+        limits: ceilings that protect it, instead of the usual ones.
 
     Attributes:
         is_ready: set when the server answers. ``is_ready.wait()`` raises the reason if it never will.
     """
 
-    def __init__(self, args: Any) -> None:
+    def __init__(self, args: Any, limits: Limits | None = None) -> None:
         super().__init__(name="BertServer", daemon=True)
         from bert_serving.server.options import ServerOptions
 
         self._options = ServerOptions.from_object(args)
+        self._limits = limits
         self._server: Server | None = None
         self.is_ready = _ReadyEvent()
 
@@ -44,7 +47,7 @@ class BertServer(threading.Thread):
         """
         from bert_serving.server.server import Server
 
-        self._server = Server(self._options, self.is_ready.set)
+        self._server = Server(self._options, self.is_ready.set, self._limits)
         super().start()
 
     def run(self) -> None:

@@ -7,24 +7,20 @@ import gc
 import signal
 from collections.abc import Callable
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
-from bert_serving.server.answering import TaskService
-from bert_serving.server.frontends.http.app import HttpFrontend
-from bert_serving.server.frontends.http.keys import load_http_keys
-from bert_serving.server.frontends.zmq.curve import load_curve_keys
-from bert_serving.server.frontends.zmq.frontend import ZmqFrontend
+from bert_serving.server import limits as default_limits
+from bert_serving.server.answering import Answering
+from bert_serving.server.frontends.table import FRONTENDS
+from bert_serving.server.limits import Limits
 from bert_serving.server.models.models import Models, first
 from bert_serving.server.monitoring.logs import LoopFaults, get_logger, start_logging
-from bert_serving.server.monitoring.statistic import Statistic
 from bert_serving.server.monitoring.status import Status, for_strangers
 from bert_serving.server.options import ServerOptions
 from bert_serving.server.process.descriptors import Spare, connections_of_a_frontend, raise_limit
 from bert_serving.server.process.terminal import has_terminal
-from bert_serving.server.tasks.job import EncodeResult, JsonResult
-from bert_serving.server.tasks.registry import TaskRequest
-from bert_serving.server.tasks.request import RequestError, Texts
-from bert_serving.server.waiting import Waiting
+from bert_serving.server.tasks.request import RequestError
 
 from bert_ft.errors import BertFtError
 
@@ -35,46 +31,33 @@ class Server:
     Args:
         options: the parsed flags.
         on_ready: called on the loop when every worker is ready.
+        limits: :data:`bert_serving.server.limits.DEFAULT` without.
 
     Raises:
         BertFtError: something the user can mend.
     """
 
-    def __init__(self, options: ServerOptions, on_ready: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, options: ServerOptions, on_ready: Callable[[], None] | None = None, limits: Limits | None = None
+    ) -> None:
         start_logging(options.verbose)
         self._logger = get_logger("VENTILATOR")
         self._spare = Spare()
         self._models = Models(options, self._spare, self._on_fatal)
         self._options = options = self._models.current.settings.options
-        self.statistic = Statistic()
-        self.waiting = Waiting(options.max_queue)
-        self.max_request_texts = options.max_request_texts
-        self.priority_batch_size = options.priority_batch_size
+        self.answering = Answering(self._models, options, limits or default_limits.DEFAULT)
         self._on_ready = on_ready
         self._status = Status()
-        self._tasks = TaskService()
-        self._ready = asyncio.Event()
         self._stop = asyncio.Event()
         self._stop_now = asyncio.Event()
         self._fatal: str | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reloads: set[asyncio.Task[dict[str, Any]]] = set()
-        curve, http_keys = load_curve_keys(options), load_http_keys(options)
-        self._warnings = [*self._models.current.settings.warnings, *(curve.warnings if curve else ())]
-        connections = connections_of_a_frontend(options.num_worker, 3 if options.http_port else 2)
-        self._frontend = ZmqFrontend(
-            options.host, options.port, options.port_out, options.allow_remote_terminate, self, curve, connections
-        )
-        self._http = (
-            HttpFrontend(
-                options.host, options.http_port, options.cors, options.http_max_connect, self, http_keys, connections
-            )
-            if options.http_port
-            else None
-        )
-        if self._http:
-            self._http.open()
-        self._frontend.open()  # last: nothing but close() ends the thread that it may start
+        kinds = [kind for kind in FRONTENDS if kind.ports(options)]
+        connections = connections_of_a_frontend(options.num_worker, sum(len(kind.ports(options)) for kind in kinds))
+        self._frontends = [kind(options, self, connections) for kind in kinds]
+        for frontend in reversed(self._frontends):  # ZeroMQ's last: nothing but close() ends the thread it may start
+            frontend.open()
 
     async def run(self, handle_signals: bool = False) -> None:
         """Serve until stopped.
@@ -95,12 +78,12 @@ class Server:
                 self._loop.add_signal_handler(signal.SIGHUP, self._on_hangup, has_terminal())
         for note in self._models.current.settings.notes:
             self._logger.info(note)
-        for warning in self._warnings:
+        warnings = [frontend.warnings for frontend in self._frontends]
+        for warning in chain(self._models.current.settings.warnings, *warnings):
             self._logger.warning(warning)
         try:
-            self._frontend.start()
-            if self._http:
-                self._http.start()
+            for frontend in self._frontends:
+                frontend.start()
             self._models.current.start()
             await first(self._models.current.ready, self._stop)
             if not self._stop.is_set():
@@ -109,10 +92,9 @@ class Server:
                 await self._drain()
         finally:
             await self._models.close()
-            self._frontend.close()
-            if self._http:
-                await self._http.close()
-            self._tasks.close()
+            for frontend in self._frontends:
+                await frontend.close()
+            self.answering.close()
             self._spare.close()
         if self._fatal:
             raise BertFtError(self._fatal)
@@ -126,19 +108,8 @@ class Server:
     def stop(self, reason: str) -> None:
         if not self._stop.is_set():
             self._logger.info("shutting down: %s", reason)
+            self.answering.admission.end("shutting_down", "the server is shutting down")
             self._stop.set()
-
-    def check_open(self) -> None:
-        if self._fatal is not None:
-            raise RequestError("server_failed", f"the server ends: {self._fatal}")
-        if self._stop.is_set():
-            raise RequestError("shutting_down", "the server is shutting down")
-
-    async def answer(
-        self, client: bytes, request: TaskRequest, load: Callable[[], Texts], size: int
-    ) -> EncodeResult | JsonResult:
-        await self._ready.wait()
-        return await self._tasks.answer(self._models.current, client, request, load, size)
 
     def pause(self, client: bytes, wanted: bool) -> None:
         self._models.pause(client, wanted)
@@ -156,7 +127,7 @@ class Server:
 
     async def _reload(self, why: str) -> dict[str, Any]:
         self._logger.info("reload: %s", why)
-        if not self._ready.is_set():
+        if not self.answering.ready.is_set():
             self._logger.warning("reload: not while the server starts")
             raise RequestError("bad_request", "the server is still starting; reload when it is ready")
         before = self._models.current.fingerprint
@@ -174,30 +145,26 @@ class Server:
 
     @property
     def ready(self) -> bool:
-        return self._ready.is_set() and not self._stop.is_set()
+        return self.answering.ready.is_set() and not self._stop.is_set()
 
     def config(self, client: bytes, trusted: bool) -> dict[str, Any]:
-        config = {**self._status.config(self._models.current, client), "ready": self._ready.is_set()}
+        config = {**self._status.config(self._models.current, client), "ready": self.answering.ready.is_set()}
         return config if trusted else for_strangers(config)
 
     def status(self, client: bytes, trusted: bool) -> dict[str, Any]:
-        queue = {
-            "waiting_requests": len(self.waiting),
-            "waiting_zmq_requests": self.waiting.of("zmq"),
-            "waiting_http_requests": self.waiting.of("http"),
-        }
-        status = {
-            **self.config(client, trusted),
-            "statistic": self.statistic.report(),
-            "queue": {**queue, **self._models.status(), **self._frontend.status()},
-        }
+        admission = self.answering.admission
+        queue: dict[str, int] = {"waiting_requests": len(admission)}
+        queue |= {f"waiting_{kind.name}_requests": admission.of(kind.name) for kind in FRONTENDS}
+        queue |= {**self._models.status(), "waiting_bytes": admission.bytes}
+        for frontend in self._frontends:
+            queue |= frontend.status()
+        queue["suppressed_log_lines"] = self.answering.may_log.suppressed
+        status = {**self.config(client, trusted), "statistic": self.answering.statistic.report(), "queue": queue}
         return {**status, "workers": self._status.workers(self._models.current)} if trusted else status
 
     def _begin(self) -> None:
         _collect_less_often()
-        self._ready.set()
-        options = self._options
-        self._logger.info("requests at port %d, results at port %d of %s", options.port, options.port_out, options.host)
+        self.answering.ready.set()
         self._logger.info("all set, ready to serve request!")
         if self._on_ready:
             self._on_ready()
@@ -206,20 +173,20 @@ class Server:
         """Wait for running requests, not longer than -drain_timeout, and not after a second signal."""
         if self._fatal:
             return
-        frontends = [frontend for frontend in (self._frontend, self._http) if frontend]
-        idle = asyncio.gather(*(frontend.idle() for frontend in frontends))
+        idle = asyncio.gather(*(frontend.idle() for frontend in self._frontends))
         now = asyncio.ensure_future(self._stop_now.wait())
         _, pending = await asyncio.wait(
             (idle, now), timeout=self._options.drain_timeout, return_when=asyncio.FIRST_COMPLETED
         )
         if not idle.done():
-            self._logger.warning("%d requests are given up", len(self.waiting))
+            self._logger.warning("%d requests are given up", len(self.answering.admission))
         for task in pending:
             task.cancel()
 
     def _on_fatal(self, message: str) -> None:
         self._fatal = self._fatal or message
         self.stop(message)
+        self.answering.admission.end("server_failed", f"the server ends: {self._fatal}")
 
     def _on_signal(self, name: str) -> None:
         if self._stop.is_set():

@@ -9,9 +9,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from bert_serving.server.batching.batcher import Sequence
+from bert_serving.server.limits import DEFAULT
 from bert_serving.server.tasks.request import RequestError
 
-MAX_REPLY_BYTES = 2 << 30
+MAX_REPLY_BYTES = DEFAULT.max_reply_bytes
 
 
 class EncodeResult(NamedTuple):

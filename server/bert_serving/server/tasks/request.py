@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-MAX_REQUEST_BYTES = 128 << 20
-MAX_TEXT_CHARACTERS = 1 << 20
-"""The tokenizer takes some 300 bytes a character."""
-
 Texts = list[str] | list[list[str]]
 
 
@@ -27,53 +23,3 @@ def check_one_of(name: str, value: object, known: tuple[str, ...]) -> str:
     if value not in known:
         raise RequestError("bad_request", f"{name} must be one of {', '.join(known)}, not {repr(value)[:80]}")
     return str(value)
-
-
-def too_many_texts(maximum: int) -> str:
-    """What a request of more texts is told."""
-    return f"a request holds at most {maximum} texts (-max_request_texts); send it in parts"
-
-
-def check_texts(texts: list[object]) -> None:
-    """See that texts are all strings, or all lists of strings, and that none is blank.
-
-    Raises:
-        RequestError: bad_request naming the first index at fault.
-    """
-    if not texts:
-        raise RequestError("bad_request", "the list of texts is empty; send at least one text")
-    tokenised = isinstance(texts[0], list)
-    for index, text in enumerate(texts):
-        if isinstance(text, list) is not tokenised:
-            raise RequestError("bad_request", f"texts[{index}]: strings and lists of tokens are mixed in one request")
-        if tokenised:
-            _check_tokens(index, text)
-        else:
-            check_text(f"texts[{index}]", text)
-
-
-def _check_tokens(index: int, tokens: object) -> None:
-    assert isinstance(tokens, list)
-    if not tokens:
-        raise RequestError("bad_request", f"texts[{index}]: the list of tokens is empty")
-    for place, token in enumerate(tokens):
-        check_text(f"texts[{index}][{place}]", token)
-
-
-def check_text(name: str, text: object) -> None:
-    """See that something is a string that the tokenizer can take.
-
-    Raises:
-        RequestError: it is not; ``name`` says where it was.
-    """
-    if not isinstance(text, str):
-        raise RequestError("bad_request", f"{name}: must be a string, not {_kind(text)}")
-    if not text or text.isspace():
-        raise RequestError("bad_request", f"{name}: is empty or blank")
-    if len(text) > MAX_TEXT_CHARACTERS:
-        raise RequestError("too_large", f"{name}: has {len(text)} characters, more than {MAX_TEXT_CHARACTERS}")
-
-
-def _kind(value: object) -> str:
-    kinds = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
-    return kinds.get(type(value), "a number")

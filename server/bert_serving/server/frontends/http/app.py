@@ -1,294 +1,62 @@
-"""The HTTP door: bert-as-service's routes and JSON, and the same for tags and classes."""
+"""The application: its routers, who may use them, and the description of itself."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
-import socket
-from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
-from bert_serving.server.answering import SMALL_REQUEST_BYTES
-from bert_serving.server.frontends.http.body import Bodies, BodyError
-from bert_serving.server.frontends.http.caller import CallerGoneError, while_connected
-from bert_serving.server.frontends.http.connections import IDLE_SECONDS, guarded
-from bert_serving.server.frontends.http.keys import HttpKeys
-from bert_serving.server.frontends.http.reply import (
-    ROUTE_FAULTS,
-    Outgoing,
-    Reply,
-    answer_json,
-    check_values,
-    fault_response,
-    json_response,
-)
-from bert_serving.server.frontends.http.request import check_headers, parse_request
-from bert_serving.server.frontends.service import Service
-from bert_serving.server.monitoring.logs import Throttle, get_logger
-from bert_serving.server.settings import is_loopback
-from bert_serving.server.tasks.registry import TaskRequest
-from bert_serving.server.tasks.request import RequestError, too_many_texts
+from bert_serving.server.frontends.base import Service
+from bert_serving.server.frontends.http.faults import HANDLERS, route_class
+from bert_serving.server.frontends.http.health import health_router
+from bert_serving.server.frontends.http.keys import HttpKeys, UnauthorizedError
+from bert_serving.server.frontends.http.legacy import LegacyApi
+from bert_serving.server.frontends.http.reply import json_response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response, Security
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
 
-from bert_ft.errors import BertFtError
+from bert_ft import __version__
 
-if TYPE_CHECKING:
-    from fastapi import FastAPI, Request, Response
-
-STATUS_OF_CODE = {
-    "bad_request": 400,
-    "too_large": 413,
-    "no_head": 400,
-    "overloaded": 503,
-    "shutting_down": 503,
-    "server_failed": 503,
-    "engine_failed": 500,
-    "internal": 500,
-}
-FRONTEND = "http"
-_CLOSE_SECONDS = 5.0
-_BACKLOG = 2048
-_PEERS_FAULTS = "uvicorn.error"
-
-SMALL_AT_A_TIME = 16
-T = TypeVar("T")
-Answer = Callable[["Request"], Awaitable[Any]]
+_BEARER = Security(HTTPBearer(auto_error=False))
+"""For the description; a header that is none of its kind is a wrong key."""
 
 
-class HttpFrontend:
-    """Routes: POST /encode, /tag, /classify; GET /status/server, /status/client, /health.
-
+def application(legacy: LegacyApi, service: Service, cors: str, keys: HttpKeys | None) -> FastAPI:
+    """
     Args:
         cors: origin that browsers may call from, or ``*``.
-        max_connect: large requests worked on at a time; further ones wait their turn, small ones go ahead of them.
-        max_connections: open at a time; see :func:`bert_serving.server.frontends.http.connections.guarded`.
-        keys: bearer keys, one of which every request but GET /health must have; None: no request needs one.
-
-    Raises:
-        BertFtError: the libraries of the extra "http" are not installed.
+        keys: one of them opens every route but /health; None: no key is needed.
     """
+    app = FastAPI(title="bert-ft", version=__version__, openapi_url=None, exception_handlers=HANDLERS)
+    app.add_middleware(CORSMiddleware, allow_origins=[cors], allow_methods=["*"], allow_headers=["*"])
+    route = route_class(service.answering)
+    keyed = [] if keys is None else [Depends(_key_check(keys))]
+    app.include_router(legacy.router(route), dependencies=keyed)
+    app.include_router(_description(app, route), dependencies=keyed)
+    app.include_router(health_router(service, route))
+    return app
 
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        cors: str,
-        max_connect: int,
-        service: Service,
-        keys: HttpKeys | None = None,
-        max_connections: int = 1024,
-    ) -> None:
-        try:
-            import fastapi  # noqa: F401
-            import uvicorn
-        except ImportError as error:
-            raise BertFtError(
-                f"-http_port needs the library {error.name}: run pip install 'bert-ft[http]', or leave the flag out"
-            ) from None
-        self._uvicorn = uvicorn
-        self._host = host
-        self._port = port
-        self._cors = cors
-        self._service = service
-        self._keys = keys
-        self._bodies = Bodies()
-        self._outgoing = Outgoing()
-        self._turns = asyncio.Semaphore(max_connect)
-        self._small_turns = asyncio.Semaphore(max(max_connect, SMALL_AT_A_TIME))
-        self._max_connections = max_connections
-        self._small = ThreadPoolExecutor(2, "http-small")
-        self._large = ThreadPoolExecutor(2, "http-large")
-        self._socket: socket.socket | None = None
-        self._server: Any = None
-        self._running: asyncio.Task[None] | None = None
-        self._logger = get_logger("PROXY")
-        self._may_log = Throttle()
 
-    def open(self) -> None:
-        """Bind the port.
+def _key_check(keys: HttpKeys) -> Any:
+    """Refuses whoever has no key, before anything of the request is read."""
 
-        Raises:
-            BertFtError: it is taken.
-        """
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        # named, for only then asyncio sends the parts of an answer without waiting for acknowledgements
-        bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            bound.bind((self._host, self._port))
-        except OSError as error:
-            bound.close()
-            raise BertFtError(
-                f"port {self._port} (-http_port) cannot be opened ({error.strerror}); give another -http_port"
-            ) from None
-        self._socket = bound
+    async def check(request: Request, _: Any = _BEARER) -> None:
+        if not keys.accept(request.headers.get("Authorization")):
+            raise UnauthorizedError
 
-    def start(self) -> None:
-        """Take requests from now on."""
-        assert self._socket is not None
-        from uvicorn.protocols.http.auto import AutoHTTPProtocol
+    return check
 
-        config = self._uvicorn.Config(
-            self._application(),
-            http=guarded(AutoHTTPProtocol, self._max_connections),
-            ws="none",
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            timeout_keep_alive=IDLE_SECONDS,
-            # the loop accepts so many before it looks at the first
-            backlog=max(1, min(128, self._max_connections // 2)),
-        )
 
-        class Server(self._uvicorn.Server):  # type: ignore[name-defined]
-            @contextlib.contextmanager
-            def capture_signals(self) -> Iterator[None]:
-                """Signals are the whole server's business."""
-                yield
+def _description(app: FastAPI, route: type[APIRoute]) -> APIRouter:
+    router = APIRouter(route_class=route, include_in_schema=False)
 
-            async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-                await super().startup(sockets)
-                for one in sockets or ():
-                    one.listen(_BACKLOG)  # more may wait outside
+    @router.get("/openapi.json")
+    async def openapi(request: Request) -> Response:
+        return json_response(200, app.openapi())
 
-        logging.getLogger(_PEERS_FAULTS).addFilter(self._rarely)
-        self._server = Server(config)
-        self._running = asyncio.get_running_loop().create_task(self._server.serve(sockets=[self._socket]))
-        self._logger.info("HTTP requests at port %d of %s", self._port, self._host)
+    @router.get("/docs")
+    async def docs(request: Request) -> Response:
+        return get_swagger_ui_html(openapi_url="openapi.json", title=app.title)
 
-    async def idle(self) -> None:
-        """Wait until every request has its answer."""
-        while self._service.waiting.of(FRONTEND):
-            await asyncio.sleep(0.02)
-
-    async def close(self) -> None:
-        """Stop listening and end the connections."""
-        self._bodies.close()
-        if self._running is not None:
-            self._server.should_exit = True
-            with contextlib.suppress(asyncio.TimeoutError, asyncio.CancelledError):
-                await asyncio.wait_for(self._running, _CLOSE_SECONDS)
-        logging.getLogger(_PEERS_FAULTS).removeFilter(self._rarely)
-        for pool in (self._small, self._large):
-            pool.shutdown(wait=False, cancel_futures=True)
-        if self._socket is not None:
-            self._socket.close()
-
-    def _rarely(self, record: logging.LogRecord) -> bool:
-        """A filter: nobody fills the log with requests that are none."""
-        return self._may_log()
-
-    def _application(self) -> FastAPI:
-        from fastapi import FastAPI
-        from fastapi.middleware.cors import CORSMiddleware
-
-        application = FastAPI(title="bert-ft", openapi_url=None, exception_handlers=ROUTE_FAULTS)
-        application.add_middleware(CORSMiddleware, allow_origins=[self._cors], allow_methods=["*"], allow_headers=["*"])
-        for task in ("encode", "tag", "classify"):
-            application.add_route(f"/{task}", self._guarded(self._keyed(partial(self._post, task))), methods=["POST"])
-        for path, answer in (
-            ("/status/server", self._keyed(self._server_status)),
-            ("/status/client", self._keyed(self._client_status)),
-            ("/health", self._health),
-        ):
-            application.add_route(path, self._guarded(answer), methods=["GET"])
-        return application
-
-    def _keyed(self, answer: Answer) -> Answer:
-        """Refuse whoever has no key, before anything of the request is read."""
-
-        async def keyed(request: Request) -> Response | Reply:
-            if self._keys is None or self._keys.accept(request.headers.get("Authorization")):
-                return await answer(request)
-            message = "this server has keys: send the header Authorization: Bearer KEY"
-            refusal = fault_response(message, 401, "unauthorized")
-            refusal.headers["WWW-Authenticate"] = 'Bearer realm="bert-ft"'
-            return refusal
-
-        return keyed
-
-    def _trusts(self, request: Request) -> bool:
-        """Whether a request has a key, or comes from this machine and not by way of a web page."""
-        if self._keys is not None:
-            return True
-        local = request.client is not None and is_loopback(request.client.host)
-        return local and "origin" not in request.headers and is_loopback(request.url.hostname or "")
-
-    def _guarded(self, answer: Answer) -> Answer:
-        """Turn what goes wrong into bert-as-service's error object."""
-        from starlette.requests import ClientDisconnect
-
-        async def guarded(request: Request) -> Response | Reply:
-            try:
-                return await answer(request)
-            except RequestError as error:
-                status = STATUS_OF_CODE[error.code]
-                refusal = fault_response(error.message, status, error.code)
-                if isinstance(error, BodyError):
-                    refusal.headers["Connection"] = "close"
-                return refusal
-            except (ClientDisconnect, CallerGoneError):
-                return fault_response("the caller is gone", 400, "bad_request")
-            except BertFtError as error:
-                return fault_response(str(error), 400, "bad_request")
-            except Exception:
-                self._logger.exception("an HTTP request failed")
-                return fault_response("the server failed on this request; its log says why", 500, "internal")
-
-        return guarded
-
-    async def _post(self, task: str, request: Request) -> Response | Reply:
-        self._check_room()
-        check_headers(request)
-        async with self._bodies.receive(request) as body:  # before the turn: who sends slowly keeps nobody waiting
-            self._check_room()
-            with self._service.waiting.one(FRONTEND):
-                return await while_connected(request, self._work(task, request, body))
-
-    def _check_room(self) -> None:
-        self._service.check_open()
-        self._service.waiting.check()
-
-    async def _work(self, task: str, request: Request, body: bytes) -> Reply:
-        if len(body) > SMALL_REQUEST_BYTES:
-            async with self._turns:
-                wanted = await self._in(self._large, parse_request, body)
-                return await self._answer(task, request, wanted, len(body))
-        async with self._small_turns:
-            wanted = await self._in(self._small, parse_request, body)
-            if len(wanted["texts"]) <= self._service.priority_batch_size:
-                return await self._answer(task, request, wanted, len(body))
-        async with self._turns:
-            return await self._answer(task, request, wanted, len(body))
-
-    async def _answer(self, task: str, request: Request, wanted: dict[str, Any], size: int) -> Reply:
-        client = f"http:{request.client.host if request.client else ''}".encode()
-        texts = wanted["texts"]
-        if len(texts) > self._service.max_request_texts:
-            raise RequestError("too_large", too_many_texts(self._service.max_request_texts))
-        self._service.statistic.add_data_request(client, len(texts))
-        asked = TaskRequest.read({"task": task, "output": wanted.get("output", "entities")})
-        if task == "encode":
-            check_values(len(texts) * (self._service.config(client, False)["dim"] or 1))
-        result = await self._service.answer(client, asked, lambda: texts, size)
-        pool = self._small if len(texts) <= self._service.priority_batch_size else self._large
-        return self._outgoing.reply(await self._in(pool, answer_json, wanted["id"], result))
-
-    async def _in(self, pool: ThreadPoolExecutor, function: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
-
-    async def _server_status(self, request: Request) -> Response:
-        client = request.client.host.encode() if request.client else b"http"
-        self._service.statistic.add_system_request(client)
-        return json_response(200, {**self._service.status(client, self._trusts(request)), "status": 200})
-
-    async def _client_status(self, request: Request) -> Response:
-        pending = self._service.waiting.of(FRONTEND)
-        address = {"http_port": self._port, "num_pending_request": pending, "server_ip": self._host}
-        return json_response(200, {**address, "status": 200})
-
-    async def _health(self, request: Request) -> Response:
-        ready = self._service.ready
-        return json_response(200 if ready else 503, {"ready": ready, "status": 200 if ready else 503})
+    return router

@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bert_serving.server.tasks.request import MAX_REQUEST_BYTES, RequestError
-
-if TYPE_CHECKING:
-    from fastapi import Request
-
-MAX_SECONDS = 60.0
-MAX_BYTES_IN_ALL = 1 << 30
-"""Of all requests together that come in, or wait, or are worked on."""
+from bert_serving.server.frontends.http.caller import CallerGoneError
+from bert_serving.server.limits import Limits
+from bert_serving.server.tasks.request import RequestError
+from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 
 class BodyError(RequestError):
@@ -24,7 +21,8 @@ class BodyError(RequestError):
 class Bodies:
     """The bodies of all requests under way."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
         self._bytes = 0
         self._coming: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -35,7 +33,7 @@ class Bodies:
 
         Raises:
             BodyError: it is too large or comes too slowly, there is no room for it now, or the server stops.
-            starlette.requests.ClientDisconnect: its sender is gone.
+            CallerGoneError: its sender is.
         """
         parts: list[bytes] = []
         try:
@@ -52,12 +50,15 @@ class Bodies:
             task.cancel()
 
     async def _come(self, filling: Coroutine[Any, Any, None]) -> None:
+        seconds = self._limits.http_body_seconds
         task = asyncio.ensure_future(filling)
         self._coming.add(task)
         try:
-            await asyncio.wait_for(task, MAX_SECONDS)
+            await asyncio.wait_for(task, seconds)
+        except ClientDisconnect:
+            raise CallerGoneError from None
         except asyncio.TimeoutError:
-            message = f"the body of the request did not come within {MAX_SECONDS:g} s"
+            message = f"the body of the request did not come within {seconds:g} s"
             raise BodyError("bad_request", message) from None
         except asyncio.CancelledError:
             if not self._closed:
@@ -72,8 +73,8 @@ class Bodies:
             parts.append(part)
             size += len(part)
             self._bytes += len(part)
-            if size > MAX_REQUEST_BYTES:
-                limit = f"{MAX_REQUEST_BYTES >> 20} MB"
+            if size > self._limits.max_request_bytes:
+                limit = f"{self._limits.max_request_bytes >> 20} MB"
                 raise BodyError("too_large", f"a request holds at most {limit}; send it in parts")
-            if self._bytes > MAX_BYTES_IN_ALL:
+            if self._bytes > self._limits.http_max_body_bytes:
                 raise BodyError("overloaded", "too many large requests wait already; ask again later")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-if TYPE_CHECKING:
-    from fastapi import Request
+from bert_serving.server.tasks.request import RequestError
+from fastapi import Request
 
 T = TypeVar("T")
 
 
-class CallerGoneError(Exception):
+class CallerGoneError(RequestError):
     """Nobody waits for the answer."""
+
+    def __init__(self) -> None:
+        super().__init__("bad_request", "the caller is gone")
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:

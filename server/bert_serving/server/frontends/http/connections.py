@@ -10,16 +10,12 @@ import asyncio
 import json
 from typing import Any
 
-HEADER_SECONDS = 10.0
-"""For the header of a request, from its first byte or from the connection's beginning."""
-IDLE_SECONDS = 75
-"""Between two requests: longer than the pools of most clients keep a connection."""
-HALF_CLOSED_SECONDS = 2.0
-"""Who has closed one direction of a connection may have closed both; there is no telling without an answer."""
+from bert_serving.server.limits import Limits
+
 MALFORMED = "this is no HTTP/1.1 request; send one such as POST /encode with a JSON body"
 
 
-def guarded(base: type[Any], maximum: int) -> type[Any]:
+def guarded(base: type[Any], maximum: int, limits: Limits) -> type[Any]:
     """A protocol for uvicorn.
 
     Args:
@@ -54,7 +50,7 @@ def guarded(base: type[Any], maximum: int) -> type[Any]:
             """Go on for a moment: the caller may still read."""
             if not self._is_busy():
                 return False
-            self._set_deadline(HALF_CLOSED_SECONDS, self._on_half_closed)
+            self._set_deadline(limits.http_half_closed_seconds, self._on_half_closed)
             return True
 
         def connection_lost(self, error: Exception | None) -> None:
@@ -87,10 +83,10 @@ def guarded(base: type[Any], maximum: int) -> type[Any]:
 
         def _expect_header(self) -> None:
             self._since = self.loop.time()
-            self._set_deadline(HEADER_SECONDS, self._on_no_header)
+            self._set_deadline(limits.http_header_seconds, self._on_no_header)
 
         def _on_no_header(self) -> None:
-            message = f"the header of a request did not come within {HEADER_SECONDS:g} s"
+            message = f"the header of a request did not come within {limits.http_header_seconds:g} s"
             self._refuse(408, "bad_request", message)
 
         def _on_half_closed(self) -> None:

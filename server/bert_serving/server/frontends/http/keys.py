@@ -7,8 +7,16 @@ from hashlib import sha256
 from pathlib import Path
 
 from bert_serving.server.options import ServerOptions
+from bert_serving.server.tasks.request import RequestError
 
 from bert_ft.errors import BertFtError
+
+
+class UnauthorizedError(RequestError):
+    """A request without one of the keys."""
+
+    def __init__(self) -> None:
+        super().__init__("unauthorized", "this server has keys: send the header Authorization: Bearer KEY")
 
 
 class HttpKeys:

@@ -5,43 +5,37 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bert_serving.server.limits import Limits
 from bert_serving.server.tasks.job import EncodeResult, JsonResult
 from bert_serving.server.tasks.request import RequestError
+from fastapi import Response
 
-if TYPE_CHECKING:
-    from fastapi import Request, Response
-
-MAX_VALUES = 1 << 24
-"""Numbers of one answer: written out, and twice, one takes some 40 bytes."""
-MAX_BYTES_IN_ALL = 2 << 30
-"""Of all answers that are on their way."""
 PART = 1 << 20
-MAX_SECONDS = 60.0
-"""For a part to be read."""
 
 
 class Outgoing:
     """Answers on their way."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
         self.bytes = 0
 
     def reply(self, content: bytes) -> Reply:
         return Reply(content, self)
 
 
-class Reply:
-    """One answer, as an ASGI application: a caller who does not read it is left after a while."""
+class Reply(Response):
+    """One answer: a caller who does not read it is left after a while."""
 
     def __init__(self, content: bytes, outgoing: Outgoing) -> None:
-        self._content = content
+        super().__init__(content, media_type="application/json")
         self._outgoing = outgoing
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        size = len(self._content)
-        if self._outgoing.bytes + size > MAX_BYTES_IN_ALL:
+        size = len(self.body)
+        if self._outgoing.bytes + size > self._outgoing.limits.http_max_answer_bytes:
             message = "too many answers wait to be read by their callers; ask again later"
             await fault_response(message, 503, "overloaded")(scope, receive, send)
             return
@@ -53,37 +47,40 @@ class Reply:
             self._outgoing.bytes -= size
 
     async def _send(self, send: Any) -> None:
-        size = len(self._content)
-        headers = [(b"content-length", b"%d" % size), (b"content-type", b"application/json")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        view = memoryview(self._content)
+        size = len(self.body)
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        view = memoryview(self.body)
         for start in range(0, size, PART):
             part = {"type": "http.response.body", "body": bytes(view[start : start + PART])}
-            await asyncio.wait_for(send(part | {"more_body": start + PART < size}), MAX_SECONDS)
+            seconds = self._outgoing.limits.http_read_seconds
+            await asyncio.wait_for(send(part | {"more_body": start + PART < size}), seconds)
 
 
-def check_values(count: int) -> None:
+def check_numbers(count: int, maximum: int) -> None:
     """
     Raises:
         RequestError: too_large.
     """
-    if count > MAX_VALUES:
+    if count > maximum:
         raise RequestError(
             "too_large",
-            f"the answer would have {count:,} numbers, more than {MAX_VALUES:,} over HTTP; send fewer texts in one "
+            f"the answer would have {count:,} numbers, more than {maximum:,} over HTTP; send fewer texts in one "
             "request, or use the ZeroMQ ports",
         )
 
 
-def answer_json(request_id: Any, result: EncodeResult | JsonResult) -> bytes:
+def answer_json(request_id: Any, result: EncodeResult | JsonResult, max_numbers: int) -> bytes:
     """
+    Args:
+        max_numbers: of the vectors.
+
     Raises:
         RequestError: the answer would be too large.
     """
     answer = {"id": request_id, "status": 200, "truncated": result.truncated, "model": result.model}
     if isinstance(result, JsonResult):
         return _joined(answer, [("result", result.body)])
-    check_values(result.vectors.size)
+    check_numbers(result.vectors.size, max_numbers)
     rows = b"[" + b",".join(json.dumps(row.tolist()).encode() for row in result.vectors) + b"]"
     if result.tokens is not None:
         answer["tokens"] = result.tokens
@@ -91,8 +88,6 @@ def answer_json(request_id: Any, result: EncodeResult | JsonResult) -> bytes:
 
 
 def json_response(status: int, value: dict[str, Any]) -> Response:
-    from fastapi import Response
-
     return Response(_json(value), status, media_type="application/json")
 
 
@@ -112,21 +107,3 @@ def _json(value: dict[str, Any]) -> bytes:
         return json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:  # lone surrogates exist only in escaped form
         return json.dumps(value).encode("ascii")
-
-
-async def _no_route(request: Request, error: Exception) -> Response:
-    path = request.url.path[:100]
-    message = f"there is no {path}; POST /encode, /tag or /classify, GET /status/server, /status/client or /health"
-    return fault_response(message, 404, "not_found")
-
-
-async def _wrong_method(request: Request, error: Exception) -> Response:
-    allowed = ", ".join(sorted((getattr(error, "headers", None) or {}).get("Allow", "").split(", ")))
-    path = request.url.path[:100]
-    response = fault_response(f"{path} takes {allowed}, not {request.method}", 405, "method_not_allowed")
-    response.headers["Allow"] = allowed
-    return response
-
-
-ROUTE_FAULTS: Any = {404: _no_route, 405: _wrong_method}
-"""What FastAPI is given for its own refusals."""

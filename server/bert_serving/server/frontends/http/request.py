@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any
 
 from bert_serving.server.frontends.http.body import BodyError
-from bert_serving.server.frontends.json_size import count_values
-from bert_serving.server.tasks.request import RequestError, check_texts
+from bert_serving.server.frontends.json_texts import parse_object
+from bert_serving.server.limits import Limits
+from bert_serving.server.tasks.request import RequestError
+from fastapi import Request
 
-if TYPE_CHECKING:
-    from fastapi import Request
-
-MAX_JSON_VALUES = 5_000_000
-"""A value of two bytes takes sixty in memory."""
 _GZIP = b"\x1f\x8b"
 
 
@@ -29,26 +26,21 @@ def check_headers(request: Request) -> None:
         raise BodyError("bad_request", f"Content-Encoding {encoding[:40]} is not understood; send the JSON as it is")
 
 
-def parse_request(body: bytes) -> dict[str, Any]:
+def parse_request(body: bytes, limits: Limits) -> dict[str, Any]:
     """The object of a request, its texts checked.
 
     Raises:
         RequestError: bad_request or too_large, with what is wrong and where.
     """
-    if count_values(body) > MAX_JSON_VALUES:
-        raise RequestError("too_large", f"a request holds at most {MAX_JSON_VALUES} JSON values; send it in parts")
-    text = _text(body)
-    try:
-        wanted = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise RequestError("bad_request", f"Not a JSON. ({error})") from None
-    if not isinstance(wanted, dict):
-        raise RequestError("bad_request", 'the body must be an object such as {"id": 1, "texts": ["a text"]}')
+    wanted = parse_object(_text(body), limits)
     for key in ("id", "texts"):
         if key not in wanted:
             raise RequestError("bad_request", f'the body has no "{key}"; send {{"id": 1, "texts": ["a text"]}}')
     _check_id(wanted["id"])
-    _check_texts(wanted)
+    tokenised = wanted.get("is_tokenized")
+    if tokenised is not None and tokenised is not isinstance(wanted["texts"][0], list):
+        expected = "lists of tokens" if tokenised else "strings"
+        raise RequestError("bad_request", f'"is_tokenized" is {json.dumps(tokenised)}, so "texts" must hold {expected}')
     return wanted
 
 
@@ -71,10 +63,6 @@ def _guess(body: bytes) -> str:
     return "; it may be GBK: send UTF-8"
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise RequestError("bad_request", f"Not a JSON. (JSON has no {name})")
-
-
 def _check_id(value: Any) -> None:
     """It is sent back, and 1e999 comes out of the parser as something that JSON has not."""
     try:
@@ -83,14 +71,3 @@ def _check_id(value: Any) -> None:
         raise RequestError("bad_request", '"id" holds a number that is too large') from None
     except RecursionError:
         raise RequestError("bad_request", '"id" is nested too deeply') from None
-
-
-def _check_texts(wanted: dict[str, Any]) -> None:
-    texts = wanted["texts"]
-    if not isinstance(texts, list):
-        raise RequestError("bad_request", '"texts" must be a list of strings, or a list of lists of tokens')
-    check_texts(texts)
-    tokenised = wanted.get("is_tokenized")
-    if tokenised is not None and tokenised is not isinstance(texts[0], list):
-        expected = "lists of tokens" if tokenised else "strings"
-        raise RequestError("bad_request", f'"is_tokenized" is {json.dumps(tokenised)}, so "texts" must hold {expected}')

@@ -12,8 +12,6 @@ from typing import NamedTuple
 import zmq
 from bert_serving.server.process.descriptors import open_descriptors
 
-MAX_IN_ALL = 4 << 30
-"""Of all connections together."""
 _BYTES_RECEIVED = 128
 """Where Linux 4.1 and later has the count in ``struct tcp_info``."""
 
@@ -32,12 +30,14 @@ class Guard:
     Args:
         port: the bound port.
         maximum: bytes that may come through a connection without the end of a message.
+        max_in_all: likewise, through all connections together.
         max_connections: of the port; libzmq itself takes descriptors until there are none for anything else.
     """
 
-    def __init__(self, port: int, maximum: int, max_connections: int | None = None) -> None:
+    def __init__(self, port: int, maximum: int, max_in_all: int, max_connections: int | None = None) -> None:
         self._port = port
-        self._most = maximum
+        self._maximum = maximum
+        self._max_in_all = max_in_all
         self._max_connections = max_connections
         self._heard: set[int] = set()
         self._known: set[_Peer] = set()
@@ -69,7 +69,7 @@ class Guard:
     def _cut_long(self, unended: list[tuple[int, _Peer]]) -> int:
         unended.sort()
         in_all, cut = sum(size for size, _ in unended), 0
-        while unended and (unended[-1][0] > self._most or in_all > MAX_IN_ALL):
+        while unended and (unended[-1][0] > self._maximum or in_all > self._max_in_all):
             size, peer = unended.pop()
             in_all -= size
             cut += cut_off(peer.descriptor, self._port)

@@ -7,9 +7,9 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import zmq
 from bert_serving.client.wire import (
@@ -20,22 +20,23 @@ from bert_serving.client.wire import (
     TERMINATION,
     error_reply,
 )
+from bert_serving.server.frontends.base import Service
 from bert_serving.server.frontends.json_texts import parse_texts
-from bert_serving.server.frontends.service import Service
 from bert_serving.server.frontends.zmq.connections import Guard
-from bert_serving.server.frontends.zmq.curve import CurveKeys
-from bert_serving.server.frontends.zmq.in_flight import InFlight, Work
+from bert_serving.server.frontends.zmq.curve import load_curve_keys
+from bert_serving.server.frontends.zmq.in_flight import FRONTEND, InFlight, Work
 from bert_serving.server.frontends.zmq.outbox import Frames, Outbox
 from bert_serving.server.frontends.zmq.reply import answer_frames
 from bert_serving.server.frontends.zmq.request import Request, UnanswerableError
 from bert_serving.server.frontends.zmq.sender import Sender
 from bert_serving.server.frontends.zmq.sockets import bind, descriptor
 from bert_serving.server.frontends.zmq.subscribers import Subscribers
-from bert_serving.server.monitoring.logs import Throttle, get_logger
+from bert_serving.server.monitoring.logs import get_logger
+from bert_serving.server.options import ServerOptions
 from bert_serving.server.process.periodic import Periodic
 from bert_serving.server.settings import is_loopback
 from bert_serving.server.tasks.registry import TaskRequest
-from bert_serving.server.tasks.request import MAX_REQUEST_BYTES, RequestError, too_many_texts
+from bert_serving.server.tasks.request import RequestError
 
 from bert_ft.errors import BertFtError
 
@@ -45,7 +46,6 @@ EXPIRE_SECONDS = 1.0
 SHARING_SECONDS = 0.1
 SEND_HIGH_WATER_MARK = 64
 LINGER_MS = 2000
-_OUR_FAULT = RequestError("internal", "the server failed on this request; its log says why")
 LAST_MOMENT_SECONDS = 0.3
 """After an answer: its client may have the next request on the way."""
 
@@ -53,37 +53,36 @@ LAST_MOMENT_SECONDS = 0.3
 class ZmqFrontend:
     """Legacy protocol and its additions. Nothing that a peer sends raises out of it."""
 
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        port_out: int,
-        allow_remote_terminate: bool,
-        service: Service,
-        keys: CurveKeys | None = None,
-        max_connections: int | None = None,
-    ) -> None:
-        self._host = host
-        self._ports = {"-port": port, "-port_out": port_out}
-        self._allow_remote_terminate = allow_remote_terminate
+    name: ClassVar[str] = FRONTEND
+
+    def __init__(self, options: ServerOptions, service: Service, max_connections: int | None = None) -> None:
+        self._host = options.host
+        self._ports = self.ports(options)
+        self._allow_remote_terminate = options.allow_remote_terminate
         self._service = service
-        self._keys = keys
+        self._answering = answering = service.answering
+        self._limits = limits = answering.limits
+        self._keys = keys = load_curve_keys(options)
+        self.warnings: Sequence[str] = keys.warnings if keys else []
         self._context = zmq.Context()
         self._requests = self._context.socket(zmq.PULL)
         self._replies = self._context.socket(zmq.XPUB)
-        self._sender = Sender(self._replies, self._try_again)
-        self._outbox = Outbox(self._sender, service.pause)
+        self._sender = Sender(self._replies, limits.zmq_max_socket_bytes, self._try_again)
+        self._outbox = Outbox(limits, self._sender, service.pause)
         self._subscribers = Subscribers(
-            self._replies, port_out, self._outbox, self._warn, keys is not None, max_connections
+            self._replies, options.port_out, self._outbox, self._warn, limits, keys is not None, max_connections
         )
-        self._guard = Guard(port, 3 * MAX_REQUEST_BYTES, max_connections)
+        self._guard = Guard(options.port, 3 * limits.max_request_bytes, limits.zmq_max_unended_bytes, max_connections)
         self._more_waits = False
-        self._in_flight = InFlight(service.waiting, self._deliver)
+        self._in_flight = InFlight(answering, self._deliver)
         self._last_answer = float("-inf")
         self._retry_timer: asyncio.TimerHandle | None = None
         self._expiry = Periodic(EXPIRE_SECONDS, self._expire)
         self._logger = get_logger("VENTILATOR")
-        self._may_log = Throttle()
+
+    @staticmethod
+    def ports(options: ServerOptions) -> dict[str, int]:
+        return {"-port": options.port, "-port_out": options.port_out}
 
     def open(self) -> None:
         """Bind both ports.
@@ -95,7 +94,7 @@ class ZmqFrontend:
             socket.setsockopt(zmq.LINGER, 0)
             socket.setsockopt(zmq.IPV6, ":" in self._host)
             socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
-        self._requests.setsockopt(zmq.MAXMSGSIZE, 2 * MAX_REQUEST_BYTES)
+        self._requests.setsockopt(zmq.MAXMSGSIZE, 2 * self._limits.max_request_bytes)
         self._replies.setsockopt(zmq.MAXMSGSIZE, 64 << 10)
         self._replies.setsockopt(zmq.XPUB_MANUAL, 1)
         self._replies.setsockopt(zmq.XPUB_NODROP, 1)
@@ -120,17 +119,18 @@ class ZmqFrontend:
         loop.add_reader(descriptor(self._requests), self._drain_requests)
         self._drain_requests()
         self._expiry.start()
+        self._logger.info("requests at port %d, results at port %d of %s", *self._ports.values(), self._host)
 
     async def idle(self) -> None:
         """Wait until every request has its answer on the way."""
         while self._in_flight or self._outbox.blocked:
             await asyncio.sleep(0.02)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Answer what is left with an error, let the last replies go and free the ports."""
         loop = asyncio.get_running_loop()
         self._drain_requests()
-        refusal = self._refusal()
+        refusal = self._answering.admission.refusal()
         for address, number in self._in_flight.keys:
             self._refuse(address, b"%d" % number, refusal)
         end = self._last_answer + LAST_MOMENT_SECONDS
@@ -152,11 +152,9 @@ class ZmqFrontend:
 
     def status(self) -> dict[str, int]:
         return {
-            "waiting_bytes": self._in_flight.bytes,
             "waiting_reply_bytes": self._outbox.size,
             "listening_identities": self._outbox.readers,
             "dropped_replies": self._outbox.dropped,
-            "suppressed_log_lines": self._may_log.suppressed,
         }
 
     # --- requests
@@ -182,29 +180,26 @@ class ZmqFrontend:
 
     def _receive(self, frames: list[zmq.Frame]) -> None:
         try:
-            request = Request.read(frames, self._keys is not None)
+            request = Request.read(frames, self._limits, self._keys is not None)
         except UnanswerableError as error:
             self._warn(f"a message of {len(frames)} frames was dropped: {error}")
             return
-        except Exception:
-            self._log_fault(f"a message of {len(frames)} frames was dropped")
+        except Exception as error:
+            self._answering.fault(error, f"a message of {len(frames)} frames was dropped: its reading")
             return
         try:
             self._handle(request)
-        except RequestError as error:
-            self._refuse(request.address, request.id, error)
-        except Exception:
-            self._log_fault(f"request {request.id!r} failed")
-            self._refuse(request.address, request.id, _OUR_FAULT)
+        except Exception as error:
+            self._refuse(request.address, request.id, self._answering.fault(error, f"request {request.id!r}"))
 
     def _handle(self, request: Request) -> None:
-        request.check()
+        request.check(self._limits.max_request_bytes)
         if request.payload == TERMINATION:
             self._terminate(request)
         elif request.payload == SHOW_CONFIG:
             self._answer_config(request)
         elif request.payload == SHOW_STATUS:
-            self._service.statistic.add_system_request(request.identity)
+            self._answering.statistic.add_system_request(request.address)
             self._answer(request, self._service.status(request.identity, self._trusts(request)))
         elif request.payload == SHOW_STATE:
             self._answer_state(request)
@@ -212,7 +207,6 @@ class ZmqFrontend:
             self._check_trust(request)
             self._start(request, partial(self._reload, request))
         else:
-            self._service.statistic.add_data_request(request.identity, request.announced)
             self._begin(request)
 
     def _answer_config(self, request: Request) -> None:
@@ -220,8 +214,8 @@ class ZmqFrontend:
 
         Another client that has come to share the identity may still be on its way to the result port.
         """
-        delay = SHARING_SECONDS if self._service.statistic.has_seen(request.identity) else 0.0
-        self._service.statistic.add_system_request(request.identity)
+        delay = SHARING_SECONDS if self._answering.statistic.has_seen(request.address) else 0.0
+        self._answering.statistic.add_system_request(request.address)
         config = self._service.config(request.identity, self._trusts(request))
         if delay:
             asyncio.get_running_loop().call_later(delay, self._answer, request, config)
@@ -254,10 +248,8 @@ class ZmqFrontend:
         self._answer(request, {"request": asked, "state": state})
 
     def _begin(self, request: Request) -> None:
+        self._answering.check_count(request.address, request.announced)
         task = TaskRequest.read(request.extra())
-        self._service.check_open()
-        if request.announced > self._service.max_request_texts:
-            raise RequestError("too_large", too_many_texts(self._service.max_request_texts))
         if self._outbox.full(request.address):
             raise RequestError("overloaded", "too many answers wait to be read by this client; read them first")
         self._start(request, partial(self._work, request, task))
@@ -266,8 +258,8 @@ class ZmqFrontend:
         self._in_flight.start(request, work, self._outbox.has_subscriber(request.address))
 
     async def _work(self, request: Request, task: TaskRequest) -> Frames:
-        load = partial(parse_texts, request.payload, request.announced)
-        return await answer_frames(await self._service.answer(request.address, task, load, len(request.payload)))
+        load = partial(parse_texts, request.payload, request.announced, self._limits)
+        return await answer_frames(await self._answering.answer(request.address, task, load, len(request.payload)))
 
     async def _reload(self, request: Request) -> Frames:
         return [json.dumps(await self._service.reload(f"RELOAD from {request.peer}")).encode("ascii")]
@@ -281,21 +273,13 @@ class ZmqFrontend:
         self._warn(f"request {request_id!r} of {address[:64]!r} refused: {error.message[:500]}")
         self._reply(address, [*error_reply(error.code, error.message), request_id])
 
-    def _refusal(self) -> RequestError:
-        """What requests that are not answered get at the end."""
-        try:
-            self._service.check_open()
-        except RequestError as error:
-            return error
-        return RequestError("shutting_down", "the server is shutting down")
-
     def _deliver(self, request: Request, frames: Frames) -> None:
         """Send the answer to a request; if that fails, say so instead."""
         try:
             self._reply(request.address, [*frames, request.id])
-        except Exception:
-            self._log_fault(f"the answer to request {request.id!r} could not be sent")
-            self._refuse(request.address, request.id, _OUR_FAULT)
+        except Exception as error:
+            fault = self._answering.fault(error, f"the sending of the answer to request {request.id!r}")
+            self._refuse(request.address, request.id, fault)
         self._last_answer = time.monotonic()
 
     def _reply(self, address: bytes, frames: Frames) -> None:
@@ -325,10 +309,6 @@ class ZmqFrontend:
         self._sender.sweep()
         self._outbox.expire()
 
-    def _log_fault(self, what: str) -> None:
-        if self._may_log():
-            self._logger.exception(what)
-
     def _warn(self, text: str) -> None:
-        if self._may_log():
+        if self._answering.may_log():
             self._logger.warning("%s", text)

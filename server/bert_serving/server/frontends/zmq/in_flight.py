@@ -9,20 +9,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from bert_serving.client.wire import error_reply
+from bert_serving.server.answering import Answering
 from bert_serving.server.frontends.zmq.outbox import Frames
 from bert_serving.server.frontends.zmq.request import Request
-from bert_serving.server.monitoring.logs import get_logger
-from bert_serving.server.tasks.request import RequestError
-from bert_serving.server.waiting import Waiting
-
-from bert_ft.errors import BertFtError
 
 FRONTEND = "zmq"
-GONE_SECONDS = 10.0
-"""A client whose network failed for less than this finds its requests as it left them."""
-MAX_BYTES = 4 << 30
-BYTES_OF_A_TEXT = 4096
-"""What a text may take beside its JSON, as word pieces and as a vector."""
 
 Work = Coroutine[Any, Any, Frames]
 
@@ -31,22 +22,24 @@ class InFlight:
     """Runs the work of each request as a task, and sees to it that every request gets exactly one answer.
 
     Args:
-        waiting: the count of all doors.
+        answering: counts it, and says what the caller is told of a fault.
         reply: sends a request's answer.
         clock: seconds.
     """
 
     def __init__(
-        self, waiting: Waiting, reply: Callable[[Request, Frames], None], clock: Callable[[], float] = time.monotonic
+        self,
+        answering: Answering,
+        reply: Callable[[Request, Frames], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._waiting = waiting
+        self._answering = answering
         self._reply = reply
         self._clock = clock
         self._requests: Counter[tuple[bytes, int]] = Counter()
         self._tasks: dict[bytes, set[asyncio.Task[None]]] = {}
         self._last_subscribed: dict[bytes, float] = {}
         self._dropped: set[asyncio.Task[None]] = set()
-        self.bytes = 0
 
     def __contains__(self, key: tuple[bytes, int]) -> bool:
         return key in self._requests
@@ -64,21 +57,18 @@ class InFlight:
 
         Args:
             work: its result is the answer, without the first and the last frame.
-            is_heard: whether anybody listens to its address now.
+            has_subscriber: whether anybody listens to its address now.
 
         Raises:
-            RequestError: overloaded.
+            RequestError: new requests are refused.
         """
-        if self.bytes > MAX_BYTES:
-            raise RequestError("overloaded", f"{len(self._waiting)} requests wait already; ask again later")
-        self._waiting.enter(FRONTEND)
+        self._answering.admission.enter(FRONTEND, self._cost(request))
         address = request.address
         task = asyncio.get_running_loop().create_task(self._run(request, work))
         self._tasks.setdefault(address, set()).add(task)
         if has_subscriber:
             self._last_subscribed[address] = self._clock()
         self._requests[request.key] += 1
-        self.bytes += _cost(request)
         task.add_done_callback(lambda _: self._forget(address, task))
 
     def drop_without_subscriber(self, has_subscriber: Callable[[bytes], bool]) -> int:
@@ -87,7 +77,7 @@ class InFlight:
         for address in list(self._tasks):
             if has_subscriber(address):
                 self._last_subscribed[address] = now
-            elif now - self._last_subscribed.get(address, now) > GONE_SECONDS:
+            elif now - self._last_subscribed.get(address, now) > self._answering.limits.zmq_gone_seconds:
                 tasks = self._tasks[address] - self._dropped
                 self._dropped |= tasks
                 count += len(tasks)
@@ -102,32 +92,22 @@ class InFlight:
 
     async def _run(self, request: Request, work: Callable[[], Work]) -> None:
         try:
-            frames = await self._answered(request, work)
-        except RequestError as error:
-            frames = [*error_reply(error.code, error.message)]
+            frames = await work()
+        except asyncio.CancelledError:
+            if asyncio.current_task() not in self._dropped:
+                raise
+            gone = self._answering.limits.zmq_gone_seconds
+            message = f"given up, for its client did not listen for {gone:g} s; send it again"
+            frames = [*error_reply("overloaded", message)]
+        except Exception as error:
+            fault = self._answering.fault(error, f"request {request.id!r} of {request.identity!r}")
+            frames = [*error_reply(fault.code, fault.message)]
         finally:
-            self._waiting.leave(FRONTEND)
-            self.bytes -= _cost(request)
+            self._answering.admission.leave(FRONTEND, self._cost(request))
             self._requests[request.key] -= 1
             if not self._requests[request.key]:
                 del self._requests[request.key]
         self._reply(request, frames)
-
-    async def _answered(self, request: Request, work: Callable[[], Work]) -> Frames:
-        try:
-            return await work()
-        except BertFtError as error:
-            raise RequestError("bad_request", str(error)) from None
-        except asyncio.CancelledError:
-            if asyncio.current_task() not in self._dropped:
-                raise
-            message = f"given up, for its client did not listen for {GONE_SECONDS:g} s; send it again"
-            raise RequestError("overloaded", message) from None
-        except RequestError:
-            raise
-        except Exception:
-            get_logger("VENTILATOR").exception("request %r of %r failed", request.id, request.identity)
-            raise RequestError("internal", "the server failed on this request; its log says why") from None
 
     def _forget(self, address: bytes, task: asyncio.Task[None]) -> None:
         self._dropped.discard(task)
@@ -136,7 +116,6 @@ class InFlight:
             del self._tasks[address]
             self._last_subscribed.pop(address, None)
 
-
-def _cost(request: Request) -> int:
-    """Bytes that a request may take while it waits."""
-    return len(request.payload) + request.announced * BYTES_OF_A_TEXT
+    def _cost(self, request: Request) -> int:
+        """Bytes that a request may take while it waits."""
+        return len(request.payload) + request.announced * self._answering.limits.waiting_text_bytes

@@ -7,16 +7,7 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-HOLD_SECONDS = 60.0
-"""How long a reply waits for a reader that does not listen."""
-MAX_BYTES = 256 << 20
-MAX_REPLIES = 100_000
-MAX_BYTES_HELD = 1 << 30
-"""For all readers together that do not listen."""
-MAX_BYTES_IN_ALL = 2 << 30
-"""For all readers together. Beyond it the oldest goes, though its reader listens: it does not read."""
-BYTES_OF_A_REPLY = 512
-"""What a waiting reply takes beside its frames."""
+from bert_serving.server.limits import Limits
 
 Frames = list[Any]
 
@@ -41,15 +32,12 @@ class _Backlog:
         self.size -= entry.size
         return entry
 
-    @property
-    def full(self) -> bool:
-        return self.size > MAX_BYTES or len(self.entries) > MAX_REPLIES
-
 
 class Outbox:
     """Replies that could not be sent yet, by identity.
 
     Args:
+        limits: how many may wait, and for how long.
         send: sends one message; False if a reader of it has no room now.
         pause: told, with True, that so much waits for a reader that no more answers to it should be made, and with
             False that there is room again.
@@ -58,10 +46,12 @@ class Outbox:
 
     def __init__(
         self,
+        limits: Limits,
         send: Callable[[Frames], bool],
         pause: Callable[[bytes, bool], None] = lambda identity, wanted: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._limits = limits
         self._send = send
         self._pause = pause
         self._paused: set[bytes] = set()
@@ -91,13 +81,13 @@ class Outbox:
     def full(self, identity: bytes) -> bool:
         """Whether so much waits for this identity that it should ask for no more."""
         backlog = self._backlogs.get(identity)
-        return backlog is not None and backlog.full
+        return backlog is not None and self._is_full(backlog)
 
     def put(self, identity: bytes, frames: Frames) -> None:
         """Send a reply, now or as soon as its reader is there and has room."""
         if identity in self._readers and identity not in self._backlogs and self._send(frames):
             return
-        size = BYTES_OF_A_REPLY + sum(memoryview(frame).nbytes for frame in frames)
+        size = self._limits.zmq_waiting_reply_bytes + sum(memoryview(frame).nbytes for frame in frames)
         backlog = self._backlogs.setdefault(identity, _Backlog())
         backlog.append(_Entry(frames, size, self._clock()))
         self._in_all += size
@@ -106,9 +96,10 @@ class Outbox:
             self._check_pace(identity)
         else:
             self._held += size
-            while self._held > MAX_BYTES_HELD or (backlog.full and len(backlog.entries) > 1):
-                self._drop_oldest(identity if backlog.full else self._oldest_held())
-        while self._in_all > MAX_BYTES_IN_ALL:
+            limit = self._limits.zmq_max_held_bytes
+            while self._held > limit or (self._is_full(backlog) and len(backlog.entries) > 1):
+                self._drop_oldest(identity if self._is_full(backlog) else self._oldest_held())
+        while self._in_all > self._limits.zmq_max_all_reply_bytes:
             self._drop_oldest(next(iter(self._backlogs)))
 
     def has_subscriber(self, identity: bytes) -> bool:
@@ -142,7 +133,7 @@ class Outbox:
 
     def expire(self) -> None:
         """Give up replies that nobody came for."""
-        limit = self._clock() - HOLD_SECONDS
+        limit = self._clock() - self._limits.zmq_hold_seconds
         for identity, backlog in list(self._backlogs.items()):
             while identity not in self._readers and backlog.entries and backlog.entries[0].since < limit:
                 self._drop_oldest(identity)
@@ -154,6 +145,10 @@ class Outbox:
         while backlog.entries and self._send(backlog.entries[0].frames):
             self._in_all -= backlog.popleft().size
         self._drop_if_empty(identity)
+
+    def _is_full(self, backlog: _Backlog) -> bool:
+        limits = self._limits
+        return backlog.size > limits.zmq_max_reply_bytes or len(backlog.entries) > limits.zmq_max_replies
 
     def _oldest_held(self) -> bytes:
         return next(identity for identity in self._backlogs if identity not in self._readers)
@@ -171,9 +166,9 @@ class Outbox:
         """Pause at the bound, go on at half of it."""
         if identity in self._paused:
             backlog = self._backlogs[identity] if identity in self._slow else None
-            wanted = backlog is not None and 2 * backlog.size > MAX_BYTES
+            wanted = backlog is not None and 2 * backlog.size > self._limits.zmq_max_reply_bytes
         else:
-            wanted = identity in self._slow and self._backlogs[identity].size > MAX_BYTES
+            wanted = identity in self._slow and self._backlogs[identity].size > self._limits.zmq_max_reply_bytes
         if wanted != (identity in self._paused):
             (self._paused.add if wanted else self._paused.discard)(identity)
             self._pause(identity, wanted)

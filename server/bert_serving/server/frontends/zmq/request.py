@@ -9,9 +9,9 @@ from typing import Any
 
 import zmq
 from bert_serving.client.wire import topic_of
-from bert_serving.server.tasks.request import MAX_REQUEST_BYTES, RequestError
+from bert_serving.server.limits import Limits
+from bert_serving.server.tasks.request import RequestError
 
-MAX_IDENTITY_BYTES = 1024
 MAX_ID_DIGITS = 19
 
 
@@ -37,7 +37,7 @@ class Request:
     user: bytes = b""
 
     @classmethod
-    def read(cls, frames: list[zmq.Frame], keyed: bool = False) -> Request:
+    def read(cls, frames: list[zmq.Frame], limits: Limits, keyed: bool = False) -> Request:
         """
         Args:
             keyed: whether the server has keys; else what a peer says of its user is its own invention.
@@ -46,7 +46,7 @@ class Request:
             UnanswerableError: no answer is possible.
         """
         identity = frames[0].bytes
-        if not identity or b"\0" in identity or len(identity) > MAX_IDENTITY_BYTES:
+        if not identity or b"\0" in identity or len(identity) > limits.zmq_max_identity_bytes:
             raise UnanswerableError("an identity that is empty, too long or holds a NUL")
         request_id = frames[2].bytes if len(frames) > 3 else b""
         if not _is_number(request_id):
@@ -75,16 +75,19 @@ class Request:
         """Number of texts that the request says it holds."""
         return int(self.frames[3].bytes)
 
-    def check(self) -> None:
+    def check(self, max_bytes: int) -> None:
         """
+        Args:
+            max_bytes: of the payload.
+
         Raises:
             RequestError: the frames are not those of a request.
         """
         if len(self.frames) > 5:
             raise RequestError("bad_request", f"a request has 4 or 5 frames, not {len(self.frames)}")
         size = len(self.frames[1].buffer)
-        if size > MAX_REQUEST_BYTES:
-            limit = f"{MAX_REQUEST_BYTES >> 20} MB"
+        if size > max_bytes:
+            limit = f"{max_bytes >> 20} MB"
             raise RequestError("too_large", f"a request holds at most {limit} of text; send it in parts")
         if not _is_number(self.frames[3].bytes):
             raise RequestError("bad_request", "the fourth frame must be the number of texts in decimal digits")
@@ -116,7 +119,7 @@ def user_of(frame: zmq.Frame) -> bytes:
         return b""
 
 
-def read_topic(topic: bytes, user: bytes | None) -> bytes | None:
+def read_topic(topic: bytes, user: bytes | None, max_identity_bytes: int) -> bytes | None:
     """The address that a subscription asks for; None if it is no identity, or not the subscriber's own.
 
     With keys a client subscribes to its identity, a NUL and its public key, so that an identity is each key's own:
@@ -126,7 +129,7 @@ def read_topic(topic: bytes, user: bytes | None) -> bytes | None:
         user: the subscriber's public key; None on a server without keys.
     """
     identity, nul, key = topic.partition(b"\0")
-    if not identity or len(identity) > MAX_IDENTITY_BYTES or (nul and user is None) or key != (user or b""):
+    if not identity or len(identity) > max_identity_bytes or (nul and user is None) or key != (user or b""):
         return None
     return topic_of(identity, key)
 

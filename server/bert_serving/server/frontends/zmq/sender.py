@@ -9,19 +9,19 @@ import zmq
 from bert_serving.server.frontends.zmq.outbox import Frames
 
 ZERO_COPY_BYTES = 64 << 10
-MAX_BYTES_ON_THE_WAY = 64 << 20
-"""Large frames that libzmq holds for one reader; its high-water mark counts messages, whatever their size."""
 
 
 class Sender:
     """Sends replies; called with the frames of one, the topic first.
 
     Args:
+        max_bytes: of large frames that libzmq holds for one reader.
         on_full: called when a reader has no room, so that somebody tries again.
     """
 
-    def __init__(self, replies: zmq.Socket[bytes], on_full: Callable[[], None]) -> None:
+    def __init__(self, replies: zmq.Socket[bytes], max_bytes: int, on_full: Callable[[], None]) -> None:
         self._socket = replies
+        self._max_bytes = max_bytes
         self._on_full = on_full
         self._on_the_way: dict[bytes, deque[tuple[zmq.MessageTracker, int]]] = {}
 
@@ -29,7 +29,7 @@ class Sender:
         """False if the reader has no room now."""
         topic = frames[0]
         large = [place for place, frame in enumerate(frames) if memoryview(frame).nbytes >= ZERO_COPY_BYTES]
-        if large and self._bytes(topic) > MAX_BYTES_ON_THE_WAY:
+        if large and self._bytes(topic) > self._max_bytes:
             self._on_full()
             return False
         parts, sent = list(frames), []

@@ -12,12 +12,7 @@ import zmq
 from bert_serving.client.wire import topic_of
 from bert_serving.server.frontends.zmq.connections import Guard, came_in, cut_off
 from bert_serving.server.frontends.zmq.request import read_topic, user_of
-
-MAX_IDENTITIES = 10_000
-"""Of one connection: libzmq keeps what it subscribes to, so more would let one peer fill the memory."""
-
-MAX_UNENDED_BYTES = 16 << 20
-"""Far more than a subscription; what a peer sends within a second may add to it."""
+from bert_serving.server.limits import Limits
 
 
 class SubscriptionListener(Protocol):
@@ -61,6 +56,7 @@ class Subscribers:
 
     Args:
         port: what the socket is bound to.
+        limits: of a connection.
         keyed: whether the server has keys; then an identity belongs to the key of its client, see
             :func:`bert_serving.server.frontends.zmq.request.read_topic`.
         on_refusal: called with the reason when something is not granted.
@@ -73,11 +69,13 @@ class Subscribers:
         port: int,
         listener: SubscriptionListener,
         on_refusal: Callable[[str], None],
+        limits: Limits,
         keyed: bool = False,
         max_connections: int | None = None,
     ) -> None:
         self._port = port
-        self._guard = Guard(port, MAX_UNENDED_BYTES, max_connections)
+        self._limits = limits
+        self._guard = Guard(port, limits.zmq_max_subscription_bytes, limits.zmq_max_unended_bytes, max_connections)
         self._keyed = keyed
         self._socket = replies
         self._listener = listener
@@ -117,7 +115,7 @@ class Subscribers:
         elif self._out_of_step or (peer is not None and peer.descriptor in self._cut):
             self._deny(address, peer)
             self._cut_off(peer)  # a descriptor that was cut off may be another's by now, and nobody can tell
-        elif read_topic(topic, user) is None:
+        elif read_topic(topic, user, self._limits.zmq_max_identity_bytes) is None:
             self._deny(address, peer)
             self._on_refusal(f"a subscription to {topic[:64]!r} was refused")
         else:
@@ -145,9 +143,10 @@ class Subscribers:
                 self._take_back(address)
 
     def _grant(self, address: bytes, peer: _Connection) -> None:
-        if self._addresses[peer] >= MAX_IDENTITIES:
+        if self._addresses[peer] >= self._limits.zmq_max_identities:
             self._deny(address, peer)
-            self._refuse(peer, f"one connection subscribes to more than {MAX_IDENTITIES} identities")
+            limit = f"{self._limits.zmq_max_identities} identities"
+            self._refuse(peer, f"one connection subscribes to more than {limit}")
             return
         self._socket.setsockopt(zmq.SUBSCRIBE, address)
         readers = self._subscribers.setdefault(address, Counter())
