@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from click.testing import CliRunner, Result
 
 from bert_ft import run_classifier, run_ner
 from bert_ft.checkpoint.config import BertConfig
 from bert_ft.checkpoint.export import new_checkpoint
+from bert_ft.checkpoint.reader import CheckpointReader
+from bert_ft.training.step import Trainer
 
 WORDS = [chr(0x4E00 + index) for index in range(40)]
 STEPS_PER_EPOCH = 7
@@ -45,6 +51,29 @@ def arguments(folder: Path, output: Path) -> list[str]:
 def train(folder: Path, task: list[str], output: Path, *flags: str) -> Result:
     command = run_ner.main if task[0] == TAG[0] else run_classifier.main
     return CliRunner().invoke(command, [*arguments(folder, output), *task, *flags])
+
+
+def variables(output: Path) -> dict[str, bytes]:
+    """Of the model in a directory."""
+    reader = CheckpointReader(output / "bert_model.ckpt")
+    return {name: reader.read(name).tobytes() for name in reader.shapes}
+
+
+def history(output: Path) -> list[dict[str, Any]]:
+    """Of the evaluations of a training."""
+    return json.loads((output / "metrics.json").read_text())["train"]["history"]
+
+
+def interrupt_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Ctrl-C while a step is under way."""
+    plain = Trainer.step
+
+    def interrupted(self: Trainer, at: int, *args: Any, **kwargs: Any) -> float:
+        if at == step:
+            os.kill(os.getpid(), signal.SIGINT)
+        return plain(self, at, *args, **kwargs)
+
+    monkeypatch.setattr(Trainer, "step", interrupted)
 
 
 def error_of(done: Result) -> str:

@@ -49,7 +49,7 @@ def train(task_name: str, *, quiet: bool = False, **options: Any) -> TrainingRes
         Traceback (most recent call last):
         bert_ft.training.kinds.OptionError: task tsv has no option lerning_rate; did you mean learning_rate?
     """
-    family = family_of(task_name)
+    family = family_of(str(task_name))
     kind = family.options_class()
     known = [one.name for one in fields(kind)]
     for name in options:

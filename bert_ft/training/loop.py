@@ -162,7 +162,8 @@ def fit(
                     result.steps = step + 1
                     smoothed = loss if smoothed is None else _SMOOTHING * smoothed + (1 - _SMOOTHING) * loss
                     bar.update()
-                    bar.set_postfix_str(_progress(smoothed, rate, bar, plan.batch_size), refresh=False)
+                    if not bar.disable:
+                        bar.set_postfix_str(_progress(smoothed, rate, bar, plan.batch_size), refresh=False)
             result.finished = True
             result.stopped_by = stop.received
         except KeyboardInterrupt:

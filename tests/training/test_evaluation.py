@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 
 from bert_ft.checkpoint.directory import ModelMetadata, open_model_directory
-from bert_ft.checkpoint.reader import CheckpointReader
 from bert_ft.errors import BertFtError
 from bert_ft.tasks.classification import run as classification_run
 from bert_ft.tasks.tagging import run as tagging_run
-from tests.small_training import CLASSIFY, TAG, error_of, train, write_data
+from tests.small_training import CLASSIFY, TAG, error_of, history, train, variables, write_data
 
 
 @pytest.fixture(scope="module")
@@ -22,11 +21,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("evaluation")
     write_data(path)
     return path
-
-
-def variables(output: Path) -> dict[str, bytes]:
-    reader = CheckpointReader(output / "bert_model.ckpt")
-    return {name: reader.read(name).tobytes() for name in reader.shapes}
 
 
 def fail_in(patch: pytest.MonkeyPatch, evaluation: int, error: Exception, task: list[str]) -> None:
@@ -62,10 +56,7 @@ def test_weights_and_state_are_saved_before_its_fault_is_said(
     assert json.loads((broken / "training_state" / "training_state.json").read_text())["steps"] == 7
     assert train(folder, task, broken, "--resume").exit_code == 0
     assert variables(broken) == variables(tmp_path / "whole")
-    histories = [
-        json.loads((tmp_path / name / "metrics.json").read_text())["train"]["history"] for name in ("whole", "broken")
-    ]
-    assert histories[0] == histories[1]
+    assert history(tmp_path / "whole") == history(broken)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no thread"), BertFtError("dev.tsv: gone")])
