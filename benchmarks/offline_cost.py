@@ -30,8 +30,7 @@ def main() -> None:
     encoder, tagger = bert_ft.Encoder(options.model_dir, **how), bert_ft.Tagger(options.model_dir, **how)
     features = sorted(encoder.model.inputs(None).texts(texts), key=lambda one: len(one.ids))
     batches = [pack(features[start : start + 64]) for start in range(0, len(features), 64)]
-    predictor = predicting.EntityPredictor(tagger)
-    predicting.load_predictor = lambda *_: predictor  # type: ignore[assignment]  # the model is loaded already
+    predicting.load_predictor = lambda *_: tagger  # type: ignore[assignment]  # the model is loaded already
     figures: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "texts.txt", Path(folder) / "found.jsonl"

@@ -29,7 +29,9 @@ from bert_ft.checkpoint.variables import encoder_shapes
 from bert_ft.commands.main import main
 from bert_ft.errors import BertFtError
 from bert_ft.files.lines import replaced_lines, text_chunks
-from bert_ft.inference.predict import ClassPredictor, EntityPredictor, load_predictor, predict
+from bert_ft.inference.classes import Classifier
+from bert_ft.inference.entities import Tagger
+from bert_ft.inference.predict import load_predictor, predict
 from bert_ft.model.encoder import embedding_weights, encode, layer_weights
 from bert_ft.model.heads import ClassificationHead, TaggingHead
 from bert_ft.model.tensors import PackedTensors
@@ -207,16 +209,16 @@ def test_the_bar_counts_texts_not_windows(tmp_path: Path, tagger: Path, classifi
     for model_dir in (tagger, classifier):
         for chosen in (texts, ["", " "]):
             bar = tqdm(total=len(chosen), file=io.StringIO())
-            assert len(list(load_predictor(model_dir, 2).answer(chosen, bar))) == len(chosen)
+            assert len(list(load_predictor(model_dir, 2).lines(chosen, bar))) == len(chosen)
             assert bar.n == len(chosen)
 
 
 def test_lengths_are_the_trainings_windows_and_the_models_positions(tagger: Path, classifier: Path) -> None:
-    assert isinstance(entities := load_predictor(tagger, 1), EntityPredictor)
-    assert isinstance(classes := load_predictor(classifier, 1), ClassPredictor)
-    assert (entities.tagger.windows.max_seq_length, classes.classifier.inputs.max_seq_length) == (12, POSITIONS)
-    assert isinstance(entities := load_predictor(tagger, 1, 20), EntityPredictor)
-    assert entities.tagger.windows.max_seq_length == 20
+    assert isinstance(entities := load_predictor(tagger, 1), Tagger)
+    assert isinstance(classes := load_predictor(classifier, 1), Classifier)
+    assert (entities.windows.max_seq_length, classes.inputs.max_seq_length) == (12, POSITIONS)
+    assert isinstance(entities := load_predictor(tagger, 1, 20), Tagger)
+    assert entities.windows.max_seq_length == 20
 
 
 def test_standard_input_to_standard_output(tagger: Path) -> None:

@@ -12,12 +12,14 @@ import numpy as np
 from bert_ft.checkpoint.head import CLASSIFICATION
 from bert_ft.hardware.choice import AUTO
 from bert_ft.inference.local_model import LocalModel
-from bert_ft.inference.logits import logits_in_parts
+from bert_ft.inference.logits import Share, logits_in_parts
 from bert_ft.logs import Progress
 from bert_ft.numerics import softmax
 from bert_ft.text.packing import InputFeatures
 
 logger = logging.getLogger(__name__)
+
+_NOTHING = "the line has no text to classify"
 
 
 class Classifier:
@@ -74,6 +76,15 @@ class Classifier:
         rows = (row for logits in parts for row in softmax(logits.astype(np.float64)))
         for one, scores in zip(features, rows, strict=True):
             yield self._answer(scores.tolist()) | ({"truncated": True} if one.truncated else {})
+
+    def lines(self, texts: Sequence[str], progress: Progress) -> Iterator[dict[str, Any]]:
+        """As :meth:`answers`, each beside its ``"text"``; one without words has an ``"error"`` in its place."""
+        features = self.inputs.texts(texts)
+        wanted = [one for one in features if len(one.ids) > len(one.special)]
+        answers = self.answers(wanted, Share(progress, len(texts), len(wanted)))
+        for text, one in zip(texts, features, strict=True):
+            has_words = len(one.ids) > len(one.special)
+            yield {"text": text, **(next(answers) if has_words else {"error": _NOTHING})}
 
     def report(self, before: int = 0) -> None:
         """Log how many texts were cut, but for so many ``before``."""

@@ -10,6 +10,7 @@ from bert_ft.checkpoint.head import TAGGING
 from bert_ft.errors import BertFtError
 from bert_ft.hardware.choice import AUTO
 from bert_ft.inference.local_model import LocalModel
+from bert_ft.inference.logits import Share
 from bert_ft.inference.spans import predict_spans
 from bert_ft.logs import Progress
 from bert_ft.text.entities import entities_of, tags_of
@@ -81,3 +82,13 @@ class Tagger:
         """As :meth:`tag`, of texts that were cut into windows."""
         spans = predict_spans(self.model, self._decoder, windowed, self._batch_size, progress)
         return [_OUTPUTS[output](one, found) for one, found in zip(windowed, spans, strict=True)]
+
+    def lines(self, texts: Sequence[str], progress: Progress) -> list[dict[str, Any]]:
+        """``{"text", "entities"}`` of each text; one without words has none."""
+        windowed = self.windows.texts(texts)
+        share = Share(progress, len(texts), sum(len(one.windows) for one in windowed))
+        found = self.answers(windowed, progress=share)
+        return [{"text": one.text, "entities": entities} for one, entities in zip(windowed, found, strict=True)]
+
+    def report(self) -> None:
+        """Nothing was cut."""

@@ -89,3 +89,19 @@ def by_length(
 
 def _chunks(order: np.ndarray, size: int) -> Iterable[np.ndarray]:
     return (order[start : start + size] for start in range(0, len(order), size))
+
+
+class Share:
+    """A progress that advances one of texts while what was made of them is worked off: windows, or texts with words."""
+
+    def __init__(self, progress: Progress, texts: int, inputs: int) -> None:
+        self._progress, self._texts, self._inputs = progress, texts, inputs
+        self._done = self._shown = 0
+        if not inputs:
+            progress.update(texts)
+
+    def update(self, inputs: int) -> None:
+        self._done += inputs
+        reached = self._texts * self._done // self._inputs
+        self._progress.update(reached - self._shown)
+        self._shown = reached

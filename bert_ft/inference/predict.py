@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,60 +21,15 @@ from bert_ft.signals import StopSignals
 
 logger = logging.getLogger(__name__)
 
-_NOTHING = "the line has no text to classify"
-
 
 class Predictor(Protocol):
-    """Answers texts with JSON objects."""
+    """Answers texts with JSON objects: :class:`Classifier` and :class:`Tagger`."""
 
-    def answer(self, texts: list[str], progress: Progress) -> Iterable[dict[str, Any]]:
+    def lines(self, texts: list[str], progress: Progress) -> Iterable[dict[str, Any]]:
         """One object a text, in order, made as it is asked for; advances the progress by the number of texts."""
 
     def report(self) -> None:
         """Log what the user should know at the end."""
-
-
-class ClassPredictor:
-    """``{"text", "label", "score", "scores": {label: score}}``; scores are probabilities.
-
-    `` ||| `` parts a pair, as it does for the server. A text longer than ``max_seq_length`` is cut, and its object says
-    ``"truncated": true``. A line without words is answered with ``{"text", "error"}``.
-    """
-
-    def __init__(self, classifier: Classifier) -> None:
-        self.classifier = classifier
-
-    def answer(self, texts: list[str], progress: Progress) -> Iterator[dict[str, Any]]:
-        features = self.classifier.inputs.texts(texts)
-        wanted = [one for one in features if len(one.ids) > len(one.special)]
-        share = _Share(progress, len(texts), len(wanted))
-        answers = self.classifier.answers(wanted, share)
-        for text, one in zip(texts, features, strict=True):
-            has_words = len(one.ids) > len(one.special)
-            yield {"text": text, **(next(answers) if has_words else {"error": _NOTHING})}
-
-    def report(self) -> None:
-        self.classifier.report()
-
-
-class EntityPredictor:
-    """``{"text", "entities": [{"type", "text", "start", "end", "score"}]}``; offsets count characters of the line.
-
-    A text longer than ``max_seq_length`` is read in overlapping windows, so that nothing is lost. A line without words
-    has no entities.
-    """
-
-    def __init__(self, tagger: Tagger) -> None:
-        self.tagger = tagger
-
-    def answer(self, texts: list[str], progress: Progress) -> list[dict[str, Any]]:
-        windowed = self.tagger.windows.texts(texts)
-        share = _Share(progress, len(texts), sum(len(one.windows) for one in windowed))
-        found = self.tagger.answers(windowed, progress=share)
-        return [{"text": one.text, "entities": entities} for one, entities in zip(windowed, found, strict=True)]
-
-    def report(self) -> None:
-        pass
 
 
 def load_predictor(
@@ -94,8 +49,8 @@ def load_predictor(
     model = LocalModel(model_dir, precision, engine)
     logger.info("engine %s, precision %s", model.choice.engine, model.choice.precision)
     if model.need_head(CLASSIFICATION, TAGGING) == TAGGING:
-        return EntityPredictor(Tagger(model, max_seq_length, batch_size=batch_size))
-    return ClassPredictor(Classifier(model, max_seq_length, batch_size=batch_size))
+        return Tagger(model, max_seq_length, batch_size=batch_size)
+    return Classifier(model, max_seq_length, batch_size=batch_size)
 
 
 def predict(
@@ -129,24 +84,8 @@ def predict(
         count = 0
         with progress_bar(total, "text", "predicting") as bar:
             for texts in stop.each(text_chunks_of(source, text_column, text_b_column)):
-                for answer in predictor.answer(texts, stop.watched(bar)):
+                for answer in predictor.lines(texts, stop.watched(bar)):
                     write(json.dumps(answer, ensure_ascii=False) + "\n")
                 count += len(texts)
         predictor.report()
     return count
-
-
-class _Share:
-    """Advances a count of texts while the inputs made of them are worked off: their windows, or those with words."""
-
-    def __init__(self, progress: Progress, texts: int, inputs: int) -> None:
-        self._progress, self._texts, self._inputs = progress, texts, inputs
-        self._done = self._shown = 0
-        if not inputs:
-            progress.update(texts)
-
-    def update(self, inputs: int) -> None:
-        self._done += inputs
-        reached = self._texts * self._done // self._inputs
-        self._progress.update(reached - self._shown)
-        self._shown = reached

@@ -117,7 +117,7 @@ def stored_head(metadata: ModelMetadata | None, stored: Shapes) -> tuple[Head | 
 def head_of(kind: HeadKind) -> Head:
     """With the formulas of its logits and its loss."""
     count = len(kind.labels)
-    return ClassificationHead(count) if kind.name == CLASSIFICATION else TaggingHead(count, crf=kind.crf)
+    return TaggingHead(count, crf=kind.crf) if kind.by_token else ClassificationHead(count)
 
 
 def _output(weights: Mapping[str, Any], x: Any) -> Any:
