@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PROCESSES ?= 2  # that tests run in; each takes up to 2 GB
 
-.PHONY: demo test quick lint slow clean
+.PHONY: demo test quick lint slow versions clean
 
 demo: $(VENV)/.installed
 	$(BIN)/python demo.py
@@ -21,6 +21,9 @@ lint: $(VENV)/.installed-test
 
 slow: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -q -m slow
+
+versions:
+	PROCESSES=$(firstword $(PROCESSES)) $(PYTHON) tools/check_versions.py
 
 $(VENV)/.installed: pyproject.toml setup.py
 	$(PYTHON) -m venv $(VENV)

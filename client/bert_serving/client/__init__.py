@@ -17,8 +17,7 @@ from bert_serving.client.errors import (
     ServerShuttingDownError,
     UnsupportedByServerError,
 )
-from bert_serving.client.results import Response
-from bert_serving.client.tasks import Classification, Entity
+from bert_serving.client.results import Classification, Entity, Response
 
 __version__ = "0.1.0"
 

@@ -13,9 +13,16 @@ from bert_serving.client import wire
 from bert_serving.client.base import ClientCore
 from bert_serving.client.checks import Texts, check_tag_output
 from bert_serving.client.requests.stream import Stream
-from bert_serving.client.results import Response, TruncationNotice, array_of, info_of
+from bert_serving.client.results import (
+    Classification,
+    Response,
+    TruncationNotice,
+    array_of,
+    classifications_of,
+    entities_of,
+    info_of,
+)
 from bert_serving.client.sockets import Connection
-from bert_serving.client.tasks import Classification, classifications_of, entities_of
 
 Batches = Iterable[Texts] | AsyncIterable[Texts]
 

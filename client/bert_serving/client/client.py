@@ -12,11 +12,9 @@ import zmq
 from bert_serving.client import wire
 from bert_serving.client.base import ClientCore
 from bert_serving.client.checks import Texts, check_tag_output
-from bert_serving.client.guard import CallGuard
 from bert_serving.client.requests.stream import Stream
-from bert_serving.client.results import Response, array_of, info_of
-from bert_serving.client.sockets import Connection
-from bert_serving.client.tasks import Classification, classifications_of, entities_of
+from bert_serving.client.results import Classification, Response, array_of, classifications_of, entities_of, info_of
+from bert_serving.client.sockets import CallGuard, Connection
 
 
 class BertClient(ClientCore):

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from bert_serving.client.checks import Texts, check_identity
 from bert_serving.client.client import BertClient
-from bert_serving.client.tasks import Classification
+from bert_serving.client.results import Classification
 
 
 class ConcurrentBertClient:

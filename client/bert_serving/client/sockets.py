@@ -1,11 +1,14 @@
-"""The two sockets of a client."""
+"""The two sockets of a client, and who may use them when."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 import weakref
 from collections import deque
+from collections.abc import Callable
+from types import TracebackType
 from typing import Generic, TypeVar
 
 import zmq
@@ -104,6 +107,30 @@ class Connection(Generic[S]):
     def close(self) -> None:
         """Close the sockets; harmless when repeated, and (pyzmq sees to it) without effect in a fork."""
         self._close()
+
+
+class CallGuard:
+    """Context manager around each use of the sockets; refuses a second one while it lasts.
+
+    ZeroMQ sockets belong to one thread and do not survive a fork: say so instead of corrupting them.
+    """
+
+    def __init__(self, check_usable: Callable[[], None]) -> None:
+        self._check_usable = check_usable
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self._check_usable()
+        if not self._lock.acquire(blocking=False):
+            raise RuntimeError(
+                "this client is in the middle of another call; an instance serves one thread: make one per "
+                "thread, or use ConcurrentBertClient"
+            )
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
 
 
 def _close(context: zmq.Context, *sockets: zmq.Socket) -> None:

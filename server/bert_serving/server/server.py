@@ -15,8 +15,8 @@ from bert_serving.server.answering import Answering
 from bert_serving.server.frontends.table import FRONTENDS
 from bert_serving.server.limits import Limits
 from bert_serving.server.models.models import Models, first
+from bert_serving.server.models.status import Status, for_strangers
 from bert_serving.server.monitoring.logs import LoopFaults, get_logger, start_logging
-from bert_serving.server.monitoring.status import Status, for_strangers
 from bert_serving.server.options import ServerOptions
 from bert_serving.server.process.descriptors import Spare, connections_of_a_frontend, raise_limit
 from bert_serving.server.process.terminal import has_terminal
