@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
-from bert_serving.server.answering import SMALL_REQUEST_BYTES
+from bert_serving.server.answering import SMALL_REQUEST_BYTES, TINY_REQUEST_BYTES
 from bert_serving.server.frontends.base import Service
 from bert_serving.server.frontends.http import documentation
 from bert_serving.server.frontends.http.body import Bodies
@@ -72,12 +73,14 @@ class LegacyApi:
         return post
 
     async def _work(self, task: str, request: Request, body: bytes) -> Reply:
+        parse = partial(parse_request, limits=self._limits)
         if len(body) > SMALL_REQUEST_BYTES:
             async with self._turns:
-                wanted = await self._in(self._large, parse_request, body, self._limits)
+                wanted = await self._in(self._large, parse, body)
                 return await self._answer(task, request, wanted, len(body))
         async with self._small_turns:
-            wanted = await self._in(self._small, parse_request, body, self._limits)
+            tiny = len(body) <= TINY_REQUEST_BYTES
+            wanted = parse(body) if tiny else await self._in(self._small, parse, body)
             if len(wanted["texts"]) <= self._options.priority_batch_size:
                 return await self._answer(task, request, wanted, len(body))
         async with self._turns:
