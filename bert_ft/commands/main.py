@@ -136,7 +136,7 @@ def predict(model_dir: Path, source: str, target: str, batch_size: int, max_seq_
 
 @main.command("evaluate-sts", cls=LegacyCommand)
 @click.option("--model_dir", type=_PATH, required=True, help="Model directory.")
-@click.option("--file", "source", type=_PATH, required=True, help="Pairs with a score: CSV, TSV or JSON lines, UTF-8.")
+@click.option("--file", "source", type=_PATH, required=True, help="Pairs with a score: a table or JSON.")
 @click.option(
     "--output",
     type=_FILE,
