@@ -17,7 +17,7 @@ from bert_ft.pooling_strategy import PoolingStrategy
 
 @click.command("evaluate-sts", cls=LegacyCommand)
 @click.option("--model_dir", type=PATH, required=True, help="Model directory.")
-@click.option("--file", "source", type=PATH, required=True, help="Pairs with a score: CSV, TSV or JSON lines, UTF-8.")
+@click.option("--file", "source", type=PATH, required=True, help="Pairs with a score: a table, or JSON.")
 @click.option(
     "--output",
     type=FILE,

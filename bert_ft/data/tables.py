@@ -7,8 +7,11 @@ import io
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, time
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
 
 from bert_ft.data.columns import Column, find_delimiter
 from bert_ft.data.rows import BadRows, Line, first_text, read_lines, read_objects
@@ -28,9 +31,8 @@ _MIN_KEPT = 16
 """Columns of the widest of Google's files."""
 
 
-class _Row(NamedTuple):
-    line: int
-    cells: list[str]
+_Row = tuple[int, list[str]]
+"""Line and cells."""
 
 
 def read_table(path: Path, bad_rows: BadRows, delimiter: str | None = None) -> DataFrame:
@@ -81,8 +83,8 @@ def text_table(path: Path, bad_rows: BadRows, lines: Sequence[Line], delimiter: 
     if delimiter in _QUOTED:
         rows = _quoted_rows(path, lines, delimiter)
     else:
-        rows = (_Row(number, text.split(delimiter)) for number, text in lines if text.strip())
-    return _from_rows(path, bad_rows, [row for row in rows if len(row.cells) > 1 or "".join(row.cells).strip()])
+        rows = ((number, text.split(delimiter)) for number, text in lines if text.strip())
+    return _from_rows(path, bad_rows, (row for row in rows if len(row[1]) > 1 or "".join(row[1]).strip()))
 
 
 def delimiter_of(path: Path, line: str) -> str:
@@ -138,8 +140,9 @@ def _from_tabs(path: Path, bad_rows: BadRows, lines: Sequence[Line]) -> DataFram
         line.text if width <= kept else "\t".join(_narrowed(line.text.split("\t"), kept))
         for line, width in zip(lines, widths, strict=True)
     ]
+    texts[0] = BOM + texts[0]  # the one mark that pandas takes off
     table = pd.read_csv(
-        io.BytesIO((BOM + "\n".join(texts)).encode()),  # the one mark that pandas takes off
+        io.BytesIO("\n".join(texts).encode()),
         sep="\t",
         header=None,
         names=range(kept),
@@ -153,13 +156,19 @@ def _from_tabs(path: Path, bad_rows: BadRows, lines: Sequence[Line]) -> DataFram
     return _placed(table, [line.number for line in lines], widths)
 
 
-def _from_rows(path: Path, bad_rows: BadRows, rows: Sequence[_Row]) -> DataFrame:
+def _from_rows(path: Path, bad_rows: BadRows, rows: Iterable[_Row]) -> DataFrame:
     import pandas as pd
 
-    widths = [len(row.cells) for row in rows]
+    lines: list[int] = []
+    table: list[list[str]] = []
+    for line, row in rows:
+        lines.append(line)
+        table.append(row)
+    widths = [len(row) for row in table]
     kept = _kept(path, bad_rows, widths)
-    even = [_narrowed(row.cells, kept) + [""] * (kept - len(row.cells)) for row in rows]
-    return _placed(pd.DataFrame(even, dtype=object), [row.line for row in rows], widths)
+    if min(widths) < kept or max(widths) > kept:
+        table = [_narrowed(row, kept) + [""] * (kept - len(row)) for row in table]
+    return _placed(pd.DataFrame(np.array(table, object), dtype=object), lines, widths)
 
 
 def _kept(path: Path, bad_rows: BadRows, widths: Sequence[int]) -> int:
@@ -173,29 +182,29 @@ def _narrowed(row: list[str], kept: int) -> list[str]:
     return row if len(row) <= kept else row[: kept - 1] + row[-1:]
 
 
-def _placed(table: DataFrame, lines: Iterable[int], widths: Sequence[int]) -> DataFrame:
-    table["line"], table["width"] = list(lines), widths
+def _placed(table: DataFrame, lines: Sequence[int], widths: Sequence[int]) -> DataFrame:
+    table["line"], table["width"] = np.array(lines, int), np.array(widths, int)
     return table
 
 
 def _quoted_rows(path: Path, lines: Sequence[Line], delimiter: str) -> Iterator[_Row]:
     # pandas reads past broken quotes, and tells no lines: here the reader below it is asked.
     reader = csv.reader((line.text + "\n" for line in lines), delimiter=delimiter, strict=True)
-    while True:
-        line = lines[min(reader.line_num, len(lines) - 1)].number if lines else 1
-        try:
-            yield _Row(line, next(reader))
-        except StopIteration:
-            return
-        except csv.Error as error:
-            raise BertFtError(f"{path}:{line}: the CSV breaks in this row ({error}); mend its quotes") from None
+    before = 0
+    try:
+        for row in reader:
+            yield lines[before].number, row
+            before = reader.line_num
+    except csv.Error as error:
+        line = lines[before].number
+        raise BertFtError(f"{path}:{line}: the CSV breaks in this row ({error}); mend its quotes") from None
 
 
 def _from_objects(path: Path, bad_rows: BadRows, objects: Iterable[tuple[int, dict[str, Any]]]) -> DataFrame:
     found = list(objects)
     names = list(dict.fromkeys(name for _, value in found for name in value))
-    rows = [_Row(line, [_as_text(value.get(name)) for name in names]) for line, value in found]
-    return _from_rows(path, bad_rows, [_Row(0, names), *rows] if rows else [])
+    rows = ((line, [_as_text(value.get(name)) for name in names]) for line, value in found)
+    return _from_rows(path, bad_rows, chain([(0, names)], rows) if found else [])
 
 
 def _from_parquet(path: Path) -> DataFrame:

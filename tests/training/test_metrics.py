@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss, precision_recall_fscore_support
 
-from bert_ft.tasks.classification.tally import ClassificationTally, cross_entropies, softmax
+from bert_ft.numerics import softmax
+from bert_ft.tasks.classification.tally import ClassificationTally, cross_entropies
 from bert_ft.training.metrics import class_scores, classification_scores, most_confused
 from bert_ft.training.result_files import write_eval_results, write_test_results
 
@@ -48,7 +49,7 @@ def test_scores_of_parts_are_sklearns_of_the_whole(classes: int) -> None:
     ids, found = list(range(classes)), logits.argmax(-1)
     assert tally.scores() == pytest.approx(
         {
-            "loss": log_loss(expected, softmax(logits), labels=ids),
+            "loss": log_loss(expected, softmax(logits.astype(np.float64)), labels=ids),
             "accuracy": accuracy_score(expected, found),
             "macro_f1": f1_score(expected, found, labels=ids, average="macro", zero_division=0),
             "weighted_f1": f1_score(expected, found, labels=ids, average="weighted", zero_division=0),
@@ -77,7 +78,7 @@ def test_a_million_labels_take_no_more_than_their_number() -> None:
 
 def test_probabilities_and_loss_of_large_logits_are_finite() -> None:
     logits = np.array([[1000.0, 0.0], [0.0, 0.0]], np.float32)
-    np.testing.assert_allclose(softmax(logits), [[1, 0], [0.5, 0.5]])
+    np.testing.assert_allclose(softmax(logits.astype(np.float64)), [[1, 0], [0.5, 0.5]])
     np.testing.assert_allclose(cross_entropies(logits, np.array([0, 1])), [0, np.log(2)])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -114,25 +115,26 @@ def _from_table(
 ) -> Iterator[tuple[int, str, str, str]]:
     header, place = first_row(table), place_of(path, table)
     numbers, named = _columns(place, header, given)
-    score = numbers[SCORE]
+    number = numbers[SCORE]
     values = [cells(table, numbers[kind]) for kind in _NAMES]
     if (
         named
         or table["line"].iloc[0] == 0
-        or (not _is_number(header[score]) and len(table) > 1 and _is_number(values[2][1]))
+        or (not _is_number(header[number]) and len(table) > 1 and _is_number(values[2][1]))
     ):
         logger.info("%s: read as a header: %s", place, ", ".join(header))
         start = 1
-    elif _is_number(header[score]):
+    elif _is_number(header[number]):
         start = 0
     else:
         raise BertFtError(
-            f"{place}: no column names such as sentence1, sentence2, score, and {header[score]!r} in "
-            f"column {score} is no number; say where they are with {_FLAGS} (counted from 0)"
+            f"{place}: no column names such as sentence1, sentence2, score, and {header[number]!r} in "
+            f"column {number} is no number; say where they are with {_FLAGS} (counted from 0)"
         )
-    for line, width, *row in list(zip(table["line"].tolist(), table["width"].tolist(), *values, strict=True))[start:]:
+    rows = zip(table["line"].tolist(), table["width"].tolist(), *values, strict=True)
+    for line, width, first, second, score in islice(rows, start, None):
         if width == len(header):
-            yield line, *row
+            yield line, first, second, score
         else:
             bad_rows.report(path, line, f"{width} columns where the first row has {len(header)}")
 
