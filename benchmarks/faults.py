@@ -19,7 +19,6 @@ import time
 import traceback
 from pathlib import Path
 
-VOCABULARY = Path(__file__).resolve().parents[1] / "data" / "vocab.txt"
 NOT_BY_DEFAULT = {"soak"}
 
 
@@ -32,6 +31,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--list", action="store_true")
     arguments = parser.parse_args()
+    from common import ROOT
     from fault_rows import (  # noqa: F401
         callers,
         commands,
@@ -46,7 +46,7 @@ def main() -> None:
         training,
         workers,
     )  # fmt: skip
-    from fault_rows.bench import ROWS, Bench
+    from fault_rows.bench import ROWS, Bench, new_checkpoint
     from fault_rows.oracle import Oracle
 
     if arguments.list:
@@ -56,7 +56,9 @@ def main() -> None:
     if unknown := set(arguments.row) - set(ROWS):
         parser.error(f"no such row: {', '.join(sorted(unknown))}; --list shows them")
     with tempfile.TemporaryDirectory() as folder:
-        model_dir = arguments.model_dir or small_model(Path(folder) / "model")
+        model_dir = arguments.model_dir or Path(folder) / "model"
+        if not arguments.model_dir:
+            new_checkpoint(model_dir, ROOT / "data" / "vocab.txt", "--num_hidden_layers=2", "--hidden_size=128")
         old_client = arguments.old_client or installed_client(Path(folder) / "client")
         bench = Bench(
             model_dir.resolve(), old_client.resolve(), arguments.quick, arguments.minutes, Oracle(model_dir.resolve())
@@ -74,13 +76,6 @@ def main() -> None:
             print(f"| {name} | {sent} | {found} | {'pass' if passed else 'FAIL'} | {seconds:.0f} s |", flush=True)
             failed += [] if passed else [name]
     sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
-
-
-def small_model(folder: Path) -> Path:
-    program = Path(sys.executable).with_name("bert-ft")
-    shape = ["--num_hidden_layers=2", "--hidden_size=128"]
-    subprocess.run([str(program), "new-checkpoint", str(folder), f"--vocab_file={VOCABULARY}", *shape], check=True)
-    return folder
 
 
 def installed_client(folder: Path) -> Path:

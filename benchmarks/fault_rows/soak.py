@@ -7,9 +7,7 @@ import statistics
 import threading
 import time
 
-from bert_serving.client import BertClient
-
-from .bench import Bench, Outcome, Raw, row
+from .bench import Bench, Outcome, Raw, Server, described, meanwhile, row
 
 SAMPLE_SECONDS = 1.0
 DRIFT = 0.03
@@ -18,17 +16,15 @@ DRIFT = 0.03
 class _Guests:
     """Clients that come, ask a few times and go; now and then one goes without its answer."""
 
-    def __init__(self, bench: Bench, ports: dict[str, int], seed: int, over: threading.Event) -> None:
+    def __init__(self, bench: Bench, server: Server, seed: int) -> None:
         self.visits = self.answers = self.wrong = 0
         self.failures: list[str] = []
-        self._bench, self._ports, self._rng, self._over = bench, ports, random.Random(seed), over
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
+        self._bench, self._server, self._rng = bench, server, random.Random(seed)
 
-    def _run(self) -> None:
-        while not self._over.is_set():
+    def run(self, over: threading.Event) -> None:
+        while not over.is_set():
             try:
-                with BertClient(timeout=60_000, **self._ports) as client:
+                with self._server.client() as client:
                     self.visits += 1
                     for _ in range(self._rng.randint(1, 30)):
                         numbers = self._bench.sample(self._rng, self._rng.choice([1, 4, 16, 256]))
@@ -37,7 +33,7 @@ class _Guests:
                     if self._rng.random() < 0.2:
                         client.encode(self._bench.texts[:64], blocking=False)
             except Exception as error:
-                self.failures.append(f"{type(error).__name__}: {error}")
+                self.failures.append(described(error))
                 time.sleep(1)
 
 
@@ -46,20 +42,15 @@ def soak(bench: Bench) -> Outcome:
     """Memory is flat if the median of the last fifth of the samples is that of the second fifth, within 3 %."""
     samples: list[tuple[float, int]] = []
     with bench.serve("-num_worker", "2") as server:
-        over = threading.Event()
-        guests = [_Guests(bench, server.ports, seed, over) for seed in range(8)]
+        guests = [_Guests(bench, server, seed) for seed in range(8)]
         bad = Raw(server, b"bad")
         end = time.monotonic() + bench.minutes * 60
-        number = 0
-        while time.monotonic() < end:
-            time.sleep(SAMPLE_SECONDS)
-            samples.append(server.usage())
-            number += 1
-            bad.push.send_multipart([b"bad", b"no JSON", b"%d" % number, b"1"])
-            bad.receive()
-        over.set()
-        for guest in guests:
-            guest.thread.join(60)
+        with meanwhile(*(guest.run for guest in guests)):
+            while time.monotonic() < end:
+                time.sleep(SAMPLE_SECONDS)
+                samples.append(server.usage())
+                bad.send_payload(b"no JSON", len(samples), 1)
+                bad.receive()
         bad.close()
         log = [line for line in server.log.splitlines() if line.startswith("E:") or "Traceback" in line]
     fifth = max(1, len(samples) // 5)
