@@ -32,21 +32,8 @@ def main() -> None:
     parser.add_argument("--list", action="store_true")
     arguments = parser.parse_args()
     from common import ROOT
-    from fault_rows import (  # noqa: F401
-        callers,
-        commands,
-        crowd,
-        fuzz,
-        http,
-        life,
-        limits,
-        models,
-        oddities,
-        soak,
-        training,
-        workers,
-    )  # fmt: skip
-    from fault_rows.bench import ROWS, Bench, new_checkpoint
+    from fault_rows import callers, commands, crowd, fuzz, life, limits, models, oddities, soak, training, workers  # noqa: F401
+    from fault_rows.bench import ROWS, Bench, Outcome, new_checkpoint
     from fault_rows.oracle import Oracle
 
     if arguments.list:
@@ -68,13 +55,12 @@ def main() -> None:
             began = time.monotonic()
             try:
                 outcome = ROWS[name].run(bench)
-                passed, sent, found = outcome.passed, outcome.sent, outcome.found
             except Exception:
                 traceback.print_exc()
-                passed, sent, found = False, ROWS[name].tried, "the row itself failed, see above"
-            seconds = time.monotonic() - began
-            print(f"| {name} | {sent} | {found} | {'pass' if passed else 'FAIL'} | {seconds:.0f} s |", flush=True)
-            failed += [] if passed else [name]
+                outcome = Outcome(ROWS[name].tried, "the row itself failed, see above", False)
+            passed, seconds = "pass" if outcome.passed else "FAIL", time.monotonic() - began
+            print(f"| {name} | {outcome.sent} | {outcome.found} | {passed} | {seconds:.0f} s |", flush=True)
+            failed += [] if outcome.passed else [name]
     sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
 
 

@@ -256,15 +256,18 @@ class Load:
         try:
             with self._server.client(120_000) as client:
                 while not self._over.is_set() and self._take():
-                    began = time.monotonic()
-                    right = self._bench.ask(client, self._bench.sample(rng))
-                    with self._lock:
-                        self.answers += 1
-                        self.wrong += not right
-                        self.slowest = max(self.slowest, time.monotonic() - began)
+                    self._ask(client, self._bench.sample(rng))
                     self._over.wait(self._pause * rng.uniform(0.5, 1.5))
         except Exception as error:
             self.failures.append(described(error))
+
+    def _ask(self, client: BertClient, numbers: list[int]) -> None:
+        began = time.monotonic()
+        right = self._bench.ask(client, numbers)
+        with self._lock:
+            self.answers += 1
+            self.wrong += not right
+            self.slowest = max(self.slowest, time.monotonic() - began)
 
     def _take(self) -> bool:
         with self._lock:

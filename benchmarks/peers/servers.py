@@ -15,12 +15,14 @@ batch to its longest text. Vectors are compared with the first server's. FILE ha
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
 import json
 import statistics
 import sys
-import threading
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,47 +72,27 @@ class Server:
             self.memory.append(server.memory_mb())
 
     def record(self) -> dict[str, Any]:
-        return {
-            "server": self.name, "flags": self.flags, "ready_seconds": self.ready, "bulk_per_second": self.bulk,
-            "clients_per_second": self.crowd, "memory_mb": self.memory,
-        }  # fmt: skip
+        figures = {"ready_seconds": self.ready, "bulk_per_second": self.bulk, "clients_per_second": self.crowd}
+        return {"server": self.name, "flags": self.flags, **figures, "memory_mb": self.memory}
 
 
 def crowd_rate(server: common.Server, texts: list[str], clients: int, seconds: float) -> float:
     """Sentences/s that all clients get together, each asking for one at a time; the first answers do not count."""
-    counts = [0] * clients
-    barrier = threading.Barrier(clients + 1)
-    faults: list[BaseException] = []
-    ended = threading.Event()
+    with contextlib.ExitStack() as stack:
+        crowd = [stack.enter_context(server.client(LONG_MS)) for _ in range(clients)]
+        for client in crowd:
+            client.encode(texts[:1])
+        end = time.monotonic() + seconds
 
-    def ask(number: int) -> None:
-        try:
-            with server.client(LONG_MS) as client:
-                client.encode([texts[number]])
-                barrier.wait()
-                while not ended.is_set():
-                    client.encode([texts[(number + clients * counts[number]) % len(texts)]])
-                    counts[number] += 1
-        except Exception as error:
-            faults.append(error)
-            barrier.abort()
+        def ask(number: int) -> int:
+            for count in itertools.count():
+                crowd[number].encode([texts[(number + clients * count) % len(texts)]])
+                if time.monotonic() > end:
+                    return count
+            raise AssertionError
 
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(clients)]
-    for thread in threads:
-        thread.start()
-    try:
-        barrier.wait()
-        began = time.monotonic()
-        time.sleep(seconds)
-        total, taken = sum(counts), time.monotonic() - began
-    except threading.BrokenBarrierError:
-        total, taken = 0, 1.0
-    ended.set()
-    for thread in threads:
-        thread.join()
-    if faults:
-        raise faults[0]
-    return total / taken
+        with ThreadPoolExecutor(clients) as pool:
+            return sum(pool.map(ask, range(clients))) / seconds
 
 
 def main() -> int:
