@@ -32,9 +32,8 @@ def main() -> None:
     parser.add_argument("--list", action="store_true")
     arguments = parser.parse_args()
     from common import ROOT
-    from fault_rows import callers, commands, crowd, fuzz, life, limits, models, oddities, soak, training, workers  # noqa: F401
+    from fault_rows import callers, commands, crowd, fuzz, life, limits, models, oddities, training, workers  # noqa: F401
     from fault_rows.bench import ROWS, Bench, Outcome, new_checkpoint
-    from fault_rows.oracle import Oracle
 
     if arguments.list:
         for row in ROWS.values():
@@ -47,9 +46,7 @@ def main() -> None:
         if not arguments.model_dir:
             new_checkpoint(model_dir, ROOT / "data" / "vocab.txt", "--num_hidden_layers=2", "--hidden_size=128")
         old_client = arguments.old_client or installed_client(Path(folder) / "client")
-        bench = Bench(
-            model_dir.resolve(), old_client.resolve(), arguments.quick, arguments.minutes, Oracle(model_dir.resolve())
-        )
+        bench = Bench(model_dir.resolve(), old_client.resolve(), arguments.quick, arguments.minutes)
         failed = []
         for name in arguments.row or [name for name in ROWS if name not in NOT_BY_DEFAULT]:
             began = time.monotonic()

@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from .bench import Bench, Outcome, Raw, close, described, faulty, in_threads, join, meanwhile, row, until, watched
+from .bench import Bench, Outcome, close, described, faulty, row
+from .server import Raw, in_threads, join, meanwhile, until, watched
 
 MAX_GROWTH_MB = 1500
 HALF = b"POST /encode HTTP/1.1\r\nHost: localhost\r\nContent-"

@@ -19,7 +19,8 @@ from pathlib import Path
 from bert_serving.client import BadReplyError, BertClient
 from common import free_ports
 
-from .bench import Bench, Outcome, in_threads, join, row
+from .bench import Bench, Outcome, row
+from .server import in_threads, join
 
 ENTRIES = {
     "bert-ft": "from bert_ft.commands.entry import main as run",

@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from . import zmtp
-from .bench import Bench, Load, Outcome, Raw, Server, meanwhile, row, until, watched
+from .bench import Bench, Load, Outcome, row
+from .server import Raw, Server, meanwhile, until, watched
 
 MEGABYTE = 1 << 20
 IDENTITIES_OF_ONE_SOCKET = 5000

@@ -16,22 +16,8 @@ from bert_serving.benchmark.processes import alive
 from bert_serving.client import ServerShuttingDownError
 from common import free_ports, program
 
-from .bench import (
-    Bench,
-    Load,
-    Outcome,
-    Raw,
-    Server,
-    described,
-    faulty,
-    fill_with_noise,
-    halve,
-    in_threads,
-    is_free,
-    join,
-    row,
-    until,
-)
+from .bench import Bench, Load, Outcome, described, faulty, fill_with_noise, halve, row
+from .server import Raw, Server, in_threads, is_free, join, until
 
 
 @row("sigkill", "SIGKILL of the parent", number=signal.SIGKILL)

@@ -13,7 +13,8 @@ from functools import partial
 import zmq
 
 from . import zmtp
-from .bench import CONTEXT, Bench, Load, Outcome, Raw, Server, faulty, meanwhile, row, watched
+from .bench import Bench, Load, Outcome, faulty, row
+from .server import CONTEXT, Raw, Server, meanwhile, watched
 
 MAX_GROWTH_MB = 2500
 """A peer on the same machine sends some 1.5 GB in the second between two looks."""

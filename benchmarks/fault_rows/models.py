@@ -16,8 +16,8 @@ from pathlib import Path
 from bert_ft.checkpoint.fingerprint import ModelPlace, fingerprint
 from bert_ft.files.replace import replaced_directory
 
-from .bench import Bench, Outcome, Raw, Server, close, described, meanwhile, new_checkpoint, row, until
-from .oracle import Oracle
+from .bench import Bench, Outcome, close, described, encoder, new_checkpoint, row
+from .server import Raw, Server, meanwhile, until
 
 TEXTS = 16
 
@@ -32,7 +32,7 @@ class _Models:
         shutil.copytree(self.served, folder / "first")
         self.sources = [folder / "first", self.other]
         self.texts = bench.texts[:TEXTS]
-        self.vectors = {fingerprint(ModelPlace(str(path))): Oracle(path)(self.texts) for path in self.sources}
+        self.vectors = {fingerprint(ModelPlace(str(path))): encoder(path).encode(self.texts) for path in self.sources}
 
     def ask(self, client: Raw, number: int, model: str | None = None) -> tuple[str, bool]:
         """The fingerprint that the reply's header names, and whether the vectors are this or that model's."""

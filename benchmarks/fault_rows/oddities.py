@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .bench import TOLERANCE, Bench, Outcome, Raw, Server, described, row
+from .bench import TOLERANCE, Bench, Outcome, described, row
+from .server import Raw, Server
 
 
 def _cases(bench: Bench) -> dict[str, Any]:
@@ -59,7 +60,7 @@ def oddities(bench: Bench) -> Outcome:
 
 def _is_right(bench: Bench, texts: Any, found: np.ndarray) -> bool:
     """First and last vector, and the number of all."""
-    expected = bench.oracle([texts[0], texts[-1]])
+    expected = bench.oracle.encode([texts[0], texts[-1]])
     return len(found) == len(texts) and float(np.abs(found[[0, -1]] - expected).max()) <= TOLERANCE
 
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from common import program
 
-from .bench import Bench, Outcome, fill_with_noise, halve, row, until
+from .bench import Bench, Outcome, fill_with_noise, halve, row
+from .server import until
 
 MAX_MEMORY_MB = 4000
 """For 50,000 labels: with their confusion matrix 20,000."""

@@ -14,7 +14,8 @@ import time
 from bert_serving.client import EngineFailedError
 from common import READY
 
-from .bench import Bench, Load, Outcome, faulty, meanwhile, row, until
+from .bench import Bench, Load, Outcome, faulty, row
+from .server import meanwhile, until
 
 
 @row("killed-3", "SIGKILL of a ready worker, 3 workers", workers=3)
@@ -57,7 +58,7 @@ def killed(bench: Bench, workers: int) -> Outcome:
 @row("crash", "a text that crashes the worker each time", key="crash_id", told="killed by SIGKILL")
 def poisoned(bench: Bench, key: str, told: str) -> Outcome:
     """Requests of 8 texts with a poisoned one, and one poisoned alone, while 4 good clients ask."""
-    word, number = bench.oracle.poison
+    word, number = bench.poison
     times, flags, lost = bench.size(3, 1), faulty(**{key: number}), key != "error_id"
     if key == "sleep_id":
         times, flags = 1, [*faulty(sleep_id=number, sleep_seconds=3600), "-worker_timeout", str(bench.size(10, 6))]
