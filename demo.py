@@ -43,22 +43,16 @@ def main() -> None:
         f"--train_batch_size=16 --learning_rate=5e-4 --num_train_epochs=20 --output_dir={MODEL}"
     )
     print("\nServed and encoded:")
-    port, port_out = free_ports()
-    with serving(f"bert-serving-start -model_dir {MODEL} -port {port} -port_out {port_out}"):
-        with BertClient(port=port, port_out=port_out) as client:
-            vectors = client.encode(SENTENCES)
-        run(f"bert-serving-terminate -port {port} -port_out {port_out}")
+    with serving(MODEL) as client:
+        vectors = client.encode(SENTENCES)
     print("\nFine-tuned to find entities on data/ner, served, and asked for tags:")
     run(
         f"bert-ft-train --task_name=ner --head=crf --data_dir={ROOT}/data/ner "
         f"--init_checkpoint={CHECKPOINT}/bert_model.ckpt --max_seq_length=64 --train_batch_size=16 "
         f"--learning_rate=5e-4 --crf_learning_rate=3e-2 --num_train_epochs=10 --output_dir={NER_MODEL}"
     )
-    port, port_out = free_ports()
-    with serving(f"bert-serving-start -model_dir {NER_MODEL} -port {port} -port_out {port_out}"):
-        with BertClient(port=port, port_out=port_out) as client:
-            entities = client.tag(TAGGED)
-        run(f"bert-serving-terminate -port {port} -port_out {port_out}")
+    with serving(NER_MODEL) as client:
+        entities = client.tag(TAGGED)
     report(vectors)
     for text, found in zip(TAGGED, entities, strict=True):
         print(text, " ".join(f"{e.type}:{e.text}[{e.start}:{e.end}] {e.score:.2f}" for e in found) or "no entity")
@@ -82,8 +76,14 @@ def run(line: str) -> None:
 
 
 @contextlib.contextmanager
-def serving(line: str) -> Iterator[None]:
-    """Start a server and wait until it is ready; at the end of the block wait until it has stopped."""
+def serving(model_dir: Path) -> Iterator[BertClient]:
+    """Start a server and wait until it is ready; at the end of the block stop it and wait until it has."""
+    with socket.socket() as first, socket.socket() as second:
+        for one in (first, second):
+            one.bind(("127.0.0.1", 0))
+        port, port_out = first.getsockname()[1], second.getsockname()[1]
+    ports = f"-port {port} -port_out {port_out}"
+    line = f"bert-serving-start -model_dir {model_dir} {ports}"
     print(f"$ {line} &", flush=True)
     process = subprocess.Popen(command(line), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert process.stdout is not None
@@ -96,7 +96,9 @@ def serving(line: str) -> Iterator[None]:
     else:
         sys.exit("the server did not start:\n" + "".join(lines))
     try:
-        yield
+        with BertClient(port=port, port_out=port_out) as client:
+            yield client
+        run(f"bert-serving-terminate {ports}")
         process.wait(timeout=30)
     finally:
         process.kill()
@@ -105,13 +107,6 @@ def serving(line: str) -> Iterator[None]:
 def command(line: str) -> list[str]:
     program, *arguments = shlex.split(line)
     return [str(COMMANDS / program), *arguments]
-
-
-def free_ports() -> tuple[int, int]:
-    with socket.socket() as first, socket.socket() as second:
-        first.bind(("127.0.0.1", 0))
-        second.bind(("127.0.0.1", 0))
-        return first.getsockname()[1], second.getsockname()[1]
 
 
 if __name__ == "__main__":

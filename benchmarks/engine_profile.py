@@ -17,13 +17,13 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from bert_serving.benchmark.peak import product_rate
+from bert_serving.benchmark.peak import flop_per_token, product_rate
+from bert_serving.server.options import ServerOptions
 
-from benchmarks.peers.prepared import flops_per_token, input_builder, read_texts
-from bert_ft.checkpoint.directory import open_model_directory
+from benchmarks.common import command_line, read_texts
+from bert_ft import ModelDirectory
 from bert_ft.checkpoint.reader import CheckpointReader
 from bert_ft.checkpoint.variables import encoder_shapes
 from bert_ft.engines.base import EngineOptions
@@ -35,21 +35,23 @@ from bert_ft.model.encoder import EmbeddingWeights, LayerWeights, embedding_weig
 from bert_ft.model.pooling import TokenTensors
 from bert_ft.model.tensors import PackedTensors, packed_signature
 from bert_ft.pooling_strategy import PoolingStrategy, pool_tokens
+from bert_ft.text.inputs import InputBuilder
 from bert_ft.text.packing import PackedBatch, pack
 
 
 def main() -> None:
     options = _options()
     use_machine(usable_cores(), CALLERS, gpu=False)
-    batch = _batch(options.model_dir, read_texts(options.texts), options.tokens)
+    model = ModelDirectory.open(options.model_dir)
+    batch = _batch(model, read_texts(options.texts), options.tokens)
     dtype = DTYPES[options.precision]
     settings = EngineOptions(
         str(options.model_dir), pooling_layer=[-1], precision=options.precision, threads=usable_cores()
     )
     engine = TensorFlowEngine(settings)
-    functions = {"served": engine.graph_function(), "plain": _plain_function(options.model_dir, dtype)}
-    config = open_model_directory(options.model_dir).config
-    work = flops_per_token(config) * len(batch.ids) / 1e9
+    functions = {"served": engine.graph_function(), "plain": _plain_function(model, dtype)}
+    top_layer = ServerOptions(str(options.model_dir), pooling_layer=(-1,))
+    work = flop_per_token(model.config, top_layer) * len(batch.ids) / 1e9
     inputs = [tf.convert_to_tensor(array) for array in batch]
     ways: dict[str, Callable[[], Any]] = {
         "in parts": lambda: engine.run(batch),
@@ -86,8 +88,8 @@ def _whole(function: Any, inputs: list[Any]) -> None:
     tf.nest.map_structure(lambda one: one.numpy(), function(*inputs))
 
 
-def _batch(model_dir: Path, texts: list[str], tokens: int) -> PackedBatch:
-    builder = input_builder(model_dir)
+def _batch(model: ModelDirectory, texts: list[str], tokens: int) -> PackedBatch:
+    builder = InputBuilder(model.tokenizer(), model.max_pieces(None))
     features = sorted(builder.texts(texts), key=lambda one: len(one.ids))
     start, chosen, pieces = len(features) // 2, [], 0
     for one in features[start:]:
@@ -98,13 +100,11 @@ def _batch(model_dir: Path, texts: list[str], tokens: int) -> PackedBatch:
     return pack(chosen)
 
 
-def _plain_function(model_dir: Path, dtype: tf.DType) -> Any:
+def _plain_function(model: ModelDirectory, dtype: tf.DType) -> Any:
     """The encoder as training writes it, over captured weights of this dtype."""
-    opened = open_model_directory(model_dir)
-    weights = {
-        name: tf.constant(v)
-        for name, v in CheckpointReader(opened.checkpoint).load(encoder_shapes(opened.config)).items()
-    }
+    config = model.config
+    loaded = CheckpointReader(model.checkpoint).load(encoder_shapes(config))
+    weights = {name: tf.constant(value) for name, value in loaded.items()}
 
     def cast(part: EmbeddingWeights | LayerWeights) -> Any:
         norms = ("gamma", "beta")
@@ -112,11 +112,11 @@ def _plain_function(model_dir: Path, dtype: tf.DType) -> Any:
         return type(part)(*(value if name.endswith(norms) else tf.cast(value, dtype) for name, value in pairs))
 
     embeddings = cast(embedding_weights(weights))
-    layers = [cast(layer_weights(weights, index)) for index in range(opened.config.num_hidden_layers)]
+    layers = [cast(layer_weights(weights, index)) for index in range(config.num_hidden_layers)]
 
     def forward(*arrays: Any) -> Any:
         batch = PackedTensors(*arrays)
-        hidden = tf.cast(encode(embeddings, layers, opened.config, batch)[-1], tf.float32)
+        hidden = tf.cast(encode(embeddings, layers, config, batch)[-1], tf.float32)
         return pool_tokens(hidden, TokenTensors(batch), PoolingStrategy.REDUCE_MEAN)
 
     return tf.function(forward, autograph=False).get_concrete_function(*packed_signature())
@@ -152,9 +152,7 @@ def _kind(node: Any) -> str:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model_dir", type=Path, required=True)
-    parser.add_argument("--texts", type=Path, required=True)
+    parser = command_line(__doc__, "model_dir", "texts")
     parser.add_argument("--precision", choices=list(DTYPES), default="bf16")
     parser.add_argument("--tokens", type=int, default=2048)
     parser.add_argument("--runs", type=int, default=5)

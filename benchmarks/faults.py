@@ -19,7 +19,6 @@ import time
 import traceback
 from pathlib import Path
 
-VOCABULARY = Path(__file__).resolve().parents[1] / "data" / "vocab.txt"
 NOT_BY_DEFAULT = {"soak"}
 
 
@@ -32,22 +31,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--list", action="store_true")
     arguments = parser.parse_args()
-    from fault_rows import (  # noqa: F401
-        callers,
-        commands,
-        crowd,
-        fuzz,
-        http,
-        life,
-        limits,
-        models,
-        oddities,
-        soak,
-        training,
-        workers,
-    )  # fmt: skip
-    from fault_rows.bench import ROWS, Bench
-    from fault_rows.oracle import Oracle
+    from common import ROOT
+    from fault_rows import callers, commands, crowd, fuzz, life, limits, models, oddities, training, workers  # noqa: F401
+    from fault_rows.bench import ROWS, Bench, Outcome, new_checkpoint
 
     if arguments.list:
         for row in ROWS.values():
@@ -56,31 +42,23 @@ def main() -> None:
     if unknown := set(arguments.row) - set(ROWS):
         parser.error(f"no such row: {', '.join(sorted(unknown))}; --list shows them")
     with tempfile.TemporaryDirectory() as folder:
-        model_dir = arguments.model_dir or small_model(Path(folder) / "model")
+        model_dir = arguments.model_dir or Path(folder) / "model"
+        if not arguments.model_dir:
+            new_checkpoint(model_dir, ROOT / "data" / "vocab.txt", "--num_hidden_layers=2", "--hidden_size=128")
         old_client = arguments.old_client or installed_client(Path(folder) / "client")
-        bench = Bench(
-            model_dir.resolve(), old_client.resolve(), arguments.quick, arguments.minutes, Oracle(model_dir.resolve())
-        )
+        bench = Bench(model_dir.resolve(), old_client.resolve(), arguments.quick, arguments.minutes)
         failed = []
         for name in arguments.row or [name for name in ROWS if name not in NOT_BY_DEFAULT]:
             began = time.monotonic()
             try:
                 outcome = ROWS[name].run(bench)
-                passed, sent, found = outcome.passed, outcome.sent, outcome.found
             except Exception:
                 traceback.print_exc()
-                passed, sent, found = False, ROWS[name].tried, "the row itself failed, see above"
-            seconds = time.monotonic() - began
-            print(f"| {name} | {sent} | {found} | {'pass' if passed else 'FAIL'} | {seconds:.0f} s |", flush=True)
-            failed += [] if passed else [name]
+                outcome = Outcome(ROWS[name].tried, "the row itself failed, see above", False)
+            passed, seconds = "pass" if outcome.passed else "FAIL", time.monotonic() - began
+            print(f"| {name} | {outcome.sent} | {outcome.found} | {passed} | {seconds:.0f} s |", flush=True)
+            failed += [] if outcome.passed else [name]
     sys.exit(f"failed: {', '.join(failed)}" if failed else 0)
-
-
-def small_model(folder: Path) -> Path:
-    program = Path(sys.executable).with_name("bert-ft")
-    shape = ["--num_hidden_layers=2", "--hidden_size=128"]
-    subprocess.run([str(program), "new-checkpoint", str(folder), f"--vocab_file={VOCABULARY}", *shape], check=True)
-    return folder
 
 
 def installed_client(folder: Path) -> Path:

@@ -18,24 +18,16 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
-from bert_ft.checkpoint.directory import open_model_directory
+import bert_ft
 from bert_ft.checkpoint.huggingface.convert import export_model, import_model
-from bert_ft.engines.base import EngineOptions
-from bert_ft.engines.tensorflow import TensorFlowEngine
-from bert_ft.text.inputs import InputBuilder
-from bert_ft.text.packing import pack
-from bert_ft.text.tokenizer import FullTokenizer
-from bert_ft.text.vocab import Vocab
 
 MAX_SEQ_LENGTH = 128
-BATCH = 32
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--torch_python", type=Path, required=True)
-    parser.add_argument("--texts", type=Path, required=True)
+    for name in ("model", "torch_python", "texts"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
     options = parser.parse_args()
     texts = [line for line in options.texts.read_text(encoding="utf-8").split("\n") if line.strip()]
     with tempfile.TemporaryDirectory() as folder:
@@ -43,7 +35,10 @@ def main() -> int:
         import_model(options.model, work / "imported")
         export_model(work / "imported", work / "exported")
         different = compare_tensors(options.model, work / "exported")
-        ours = our_vectors(work / "imported", texts)
+        encoder = bert_ft.Encoder(
+            work / "imported", pooling_layer=(-1,), max_seq_length=MAX_SEQ_LENGTH, engine="tensorflow"
+        )
+        ours = encoder.encode(texts, split_pairs=False)
         (work / "texts.txt").write_text("\n".join(texts), encoding="utf-8")
         worst = 0.0
         for name, source in (("as given", options.model), ("as exported", work / "exported")):
@@ -68,20 +63,9 @@ def compare_tensors(given: Path, exported: Path) -> int:
     return len(after) - len(same)
 
 
-def our_vectors(model_dir: Path, texts: list[str]) -> np.ndarray:
-    opened = open_model_directory(model_dir)
-    assert opened.metadata is not None
-    tokenizer = FullTokenizer(Vocab.load(opened.vocab_file), opened.metadata.do_lower_case)
-    engine = TensorFlowEngine(EngineOptions(str(model_dir), pooling_strategy="REDUCE_MEAN", pooling_layer=[-1]))
-    features = InputBuilder(tokenizer, MAX_SEQ_LENGTH).pairs([(text, None) for text in texts])
-    batches = [pack(features[start : start + BATCH]) for start in range(0, len(features), BATCH)]
-    return np.concatenate([engine.run(batch)["encode"] for batch in batches])
-
-
 def torch_vectors(python: Path, folder: Path, work: Path) -> np.ndarray:
     script = Path(__file__).with_name("hf_vectors.py")
-    command = [python, script, folder, work / "texts.txt", work / "vectors.npy"]
-    subprocess.run([str(part) for part in command], check=True)
+    subprocess.run([python, script, folder, work / "texts.txt", work / "vectors.npy"], check=True)
     return np.load(work / "vectors.npy")
 
 

@@ -9,39 +9,30 @@ Linux.
 
 from __future__ import annotations
 
-import argparse
 import random
-from pathlib import Path
 
-from bert_serving.client import BertClient
-
-from benchmarks.peers.prepared import read_texts
-from benchmarks.peers.process_memory import server_memory
-from benchmarks.servers import our_program, serving
+from benchmarks.common import LONG_MS, Server, command_line, read_texts
 
 WHOLE = 10_000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model_dir", type=Path, required=True)
-    parser.add_argument("--texts", type=Path, required=True)
+    parser = command_line(__doc__, "model_dir", "texts")
     parser.add_argument("--precision", choices=["fp32", "bf16", "int8"], default="bf16")
     parser.add_argument("--sentences", type=int, default=100_000)
     options = parser.parse_args()
     texts, chosen, sent = read_texts(options.texts), random.Random(1), 0
     flags = ["-model_dir", str(options.model_dir.resolve()), "-precision", options.precision]
-    with serving(our_program(), flags) as (port, port_out, _):
-        print(f"at start: {server_memory(port):.0f} MB", flush=True)
-        with BertClient(port=port, port_out=port_out, timeout=3_600_000) as client:
-            while sent < options.sentences:
-                request = [chosen.choice(texts) for _ in range(chosen.choice([1, 7, 64, 500]))]
-                if sent >= WHOLE:
-                    request = [text[: chosen.randint(2, 20)] for text in request]
-                client.encode(request)
-                before, sent = sent, sent + len(request)
-                if sent // WHOLE != before // WHOLE:
-                    print(f"after {sent} sentences: {server_memory(port):.0f} MB", flush=True)
+    with Server(flags) as server, server.client(LONG_MS) as client:
+        print(f"at start: {server.memory_mb():.0f} MB", flush=True)
+        while sent < options.sentences:
+            request = [chosen.choice(texts) for _ in range(chosen.choice([1, 7, 64, 500]))]
+            if sent >= WHOLE:
+                request = [text[: chosen.randint(2, 20)] for text in request]
+            client.encode(request)
+            before, sent = sent, sent + len(request)
+            if sent // WHOLE != before // WHOLE:
+                print(f"after {sent} sentences: {server.memory_mb():.0f} MB", flush=True)
 
 
 if __name__ == "__main__":

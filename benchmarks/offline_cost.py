@@ -11,14 +11,13 @@ vectors, all cores. Prints a Markdown table of medians, and of the ratios of eac
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import bert_ft
-from benchmarks.peers.prepared import read_texts
+from benchmarks.common import Rounds, command_line, read_texts
 from bert_ft.inference import predict as predicting
 from bert_ft.text.packing import pack
 
@@ -31,7 +30,7 @@ def main() -> None:
     features = sorted(encoder.model.inputs(None).texts(texts), key=lambda one: len(one.ids))
     batches = [pack(features[start : start + 64]) for start in range(0, len(features), 64)]
     predicting.load_predictor = lambda *_: tagger  # type: ignore[assignment]  # the model is loaded already
-    figures: dict[str, list[float]] = {}
+    rounds = Rounds(".1f")
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "texts.txt", Path(folder) / "found.jsonl"
         source.write_text("\n".join(texts), encoding="utf-8")
@@ -45,15 +44,11 @@ def main() -> None:
             _rate(len(texts), run)  # warm
         for _ in range(options.runs):
             for name, run in rows.items():
-                figures.setdefault(name, []).append(_rate(len(texts), run))
-                print(f"{name}: {figures[name][-1]:.1f} texts/s", flush=True)
+                rounds.note(f"{name}, texts/s", _rate(len(texts), run))
     print(f"\n{len(texts)} texts, {sum(map(len, (one.ids for one in features)))} pieces, {encoder.model.choice[:2]}\n")
-    print("| figure | median | least-most |\n|---|---|---|")
-    for name, values in figures.items():
-        print(f"| {name}, texts/s | {statistics.median(values):.1f} | {min(values):.1f}-{max(values):.1f} |")
+    rounds.print_table()
     for above, below in (("predict", "engine, tags"), ("encode", "engine, vectors")):
-        ratios = [a / b for a, b in zip(figures[above], figures[below], strict=True)]
-        print(f"| {above} / {below} | {statistics.median(ratios):.3f} | {min(ratios):.3f}-{max(ratios):.3f} |")
+        rounds.compare(f"{above} / {below}", f"{above}, texts/s", f"{below}, texts/s")
 
 
 def _rate(count: int, action: Callable[[], object]) -> float:
@@ -63,9 +58,7 @@ def _rate(count: int, action: Callable[[], object]) -> float:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model_dir", type=Path, required=True)
-    parser.add_argument("--texts", type=Path, required=True)
+    parser = command_line(__doc__, "model_dir", "texts")
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--runs", type=int, default=3)

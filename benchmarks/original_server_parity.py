@@ -9,16 +9,13 @@ difference; exit status 1 if one is above 1e-5. Last, TensorFlow 1.15 restores t
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
-from bert_serving.client import BertClient
-from servers import our_program, serving
+from common import ROOT, command_line, served_vectors
 
-ROOT = Path(__file__).resolve().parent.parent
 FLAGS = [
     "-pooling_strategy NONE",
     "-pooling_strategy NONE -max_seq_len NONE",
@@ -37,33 +34,22 @@ FLAGS = [
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--legacy", required=True, type=Path)
-    parser.add_argument("--model_dir", required=True, type=Path)
+    parser = command_line(__doc__, "legacy", "model_dir")
     parser.add_argument("--texts", type=Path, default=ROOT / "data" / "fine_tuning_val_data.tsv")
     arguments = parser.parse_args()
     texts = [line.split("\t")[-1] for line in arguments.texts.read_text(encoding="utf-8").splitlines()][:64]
     texts += [f"{a} ||| {b}" for a, b in zip(texts[:8], texts[8:16], strict=True)]
-    worst = 0.0
+    programs, worst = arguments.legacy.resolve() / "bin", 0.0
     for flags in FLAGS:
         line = ["-model_dir", str(arguments.model_dir.resolve()), "-max_seq_len", "32", *flags.split()]
-        original = vectors(arguments.legacy.resolve() / "bin" / "bert-serving-start", [*line, "-cpu"], texts)
-        ours = vectors(our_program(), line, texts)
+        original = served_vectors(texts, [*line, "-cpu"], command=[str(programs / "bert-serving-start")])
+        ours = served_vectors(texts, line)
         difference = float(np.abs(original - ours).max()) if original.shape == ours.shape else float("inf")
         worst = max(worst, difference)
         print(f"{flags:<56} {original.shape!s:<14} largest difference {difference:.1e}", flush=True)
-    python = arguments.legacy.resolve() / "bin" / "python"
     script = ROOT / "benchmarks" / "legacy" / "restore_meta.py"
-    restored = subprocess.run([python, script, arguments.model_dir], stderr=subprocess.DEVNULL).returncode
+    restored = subprocess.run([programs / "python", script, arguments.model_dir], stderr=subprocess.DEVNULL).returncode
     return int(worst > 1e-5 or restored != 0)
-
-
-def vectors(program: Path, flags: list[str], texts: list[str]) -> np.ndarray:
-    with (
-        serving(program, flags) as (port, port_out, _),
-        BertClient(port=port, port_out=port_out, timeout=60_000) as client,
-    ):
-        return client.encode(texts)
 
 
 if __name__ == "__main__":

@@ -11,25 +11,18 @@ to the first precision's.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import numpy as np
-from bert_serving.client import BertClient
 
-from benchmarks.servers import our_program, serving
+from benchmarks.common import command_line, served_vectors
 from bert_ft.data.rows import BadRows
 from bert_ft.tasks.similarity.evaluate import correlate, cosines
 from bert_ft.tasks.similarity.pairs import read_scored_pairs
 
 START_SECONDS = 600
-TIMEOUT_MS = 3_600_000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model_dir", type=Path, required=True)
-    parser.add_argument("--file", type=Path, required=True)
+    parser = command_line(__doc__, "model_dir", "file")
     parser.add_argument("--precision", nargs="+", choices=["fp32", "bf16", "int8"], default=["fp32", "bf16", "int8"])
     parser.add_argument("--pooling_layer", default="-1")
     parser.add_argument("flags", nargs="*")
@@ -42,7 +35,8 @@ def main() -> None:
     first = None
     for precision in options.precision:
         flags = ["-model_dir", str(options.model_dir.resolve()), "-pooling_layer", options.pooling_layer]
-        vectors = _vectors([*flags, "-precision", precision, *options.flags], texts)
+        flags += ["-precision", precision, *options.flags]
+        vectors = served_vectors(texts, flags, patience=START_SECONDS)
         first = vectors if first is None else first
         found, near = correlate(cosines(vectors[::2], vectors[1::2]), scores), cosines(vectors, first)
         print(
@@ -50,14 +44,6 @@ def main() -> None:
             f"{near.min():.6f} |",
             flush=True,
         )
-
-
-def _vectors(flags: list[str], texts: list[str]) -> np.ndarray:
-    with (
-        serving(our_program(), flags, START_SECONDS) as (port, port_out, _),
-        BertClient(port=port, port_out=port_out, timeout=TIMEOUT_MS) as client,
-    ):
-        return client.encode(texts)
 
 
 if __name__ == "__main__":

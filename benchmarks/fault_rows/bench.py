@@ -1,4 +1,4 @@
-"""What every row needs: a server under watch, right vectors, load, outcomes."""
+"""What every row needs: its place in the table, right vectors, load, outcomes."""
 
 from __future__ import annotations
 
@@ -6,30 +6,25 @@ import contextlib
 import json
 import os
 import random
-import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zmq
-from bert_serving.benchmark.processes import children
 from bert_serving.client import BertClient
-from servers import free_ports
+from common import program
 
-from .oracle import Oracle
+import bert_ft
 
-READY = "all set, ready to serve request!"
+from .server import Server, join
+
 TOLERANCE = 2e-5
-PAGE = os.sysconf("SC_PAGE_SIZE")
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
@@ -51,11 +46,11 @@ class Row:
 ROWS: dict[str, Row] = {}
 
 
-def row(name: str, tried: str) -> Callable[[Callable[[Bench], Outcome]], Callable[[Bench], Outcome]]:
-    """Register a row of the table."""
+def row(name: str, tried: str, **settings: Any) -> Callable[[Callable[..., Outcome]], Callable[..., Outcome]]:
+    """Register a row of the table: the function with these settings. One may be registered several times."""
 
-    def register(run: Callable[[Bench], Outcome]) -> Callable[[Bench], Outcome]:
-        ROWS[name] = Row(name, tried, run)
+    def register(run: Callable[..., Outcome]) -> Callable[..., Outcome]:
+        ROWS[name] = Row(name, tried, partial(run, **settings))
         return run
 
     return register
@@ -63,151 +58,94 @@ def row(name: str, tried: str) -> Callable[[Callable[[Bench], Outcome]], Callabl
 
 @dataclass
 class Bench:
-    """Settings of one run, and texts with their right vectors."""
+    """Settings of one run, and texts with their right vectors.
+
+    Attributes:
+        texts: 1 to 200 Chinese characters each, most of them few.
+        poison: a character that is in none of them, and its id.
+    """
 
     model_dir: Path
     old_client: Path
     quick: bool
     minutes: float
-    oracle: Oracle
-    texts: list[str] = field(init=False)
-    vectors: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
-        self.texts = self.oracle.corpus(300)
-        self.vectors = self.oracle(self.texts)
+        self.oracle = encoder(self.model_dir)
+        ids = self.oracle.model.tokenizer.vocab.ids
+        *usable, last = (piece for piece in ids if len(piece) == 1 and "一" <= piece <= "鿿")
+        self.poison = last, ids[last]
+        rng = random.Random(7)
+        lengths = [min(200, 1 + int(rng.expovariate(1 / 15))) for _ in range(300)]
+        self.texts = ["".join(rng.choices(usable, k=length)) for length in lengths]
+        self.vectors = self.oracle.encode(self.texts)
 
     def size(self, full: int, quick: int) -> int:
         return quick if self.quick else full
 
-    def serve(self, *flags: str, **options: Any) -> Server:
-        flags = ("-model_dir", str(self.model_dir), *flags)
-        return Server(list(flags), **options)
+    def serve(self, *flags: str, model_dir: Path | None = None, **options: Any) -> Server:
+        return Server(["-model_dir", str(model_dir or self.model_dir), *flags], **options)
 
     def sample(self, rng: random.Random, maximum: int = 16) -> list[int]:
         """Numbers of some texts."""
         return [rng.randrange(len(self.texts)) for _ in range(rng.randint(1, maximum))]
 
-    def ask(self, client: BertClient, numbers: list[int]) -> bool:
-        """Whether the answer is right."""
-        return self.right(client.encode([self.texts[number] for number in numbers]), numbers)
+    def chosen(self, numbers: Sequence[int]) -> list[str]:
+        return [self.texts[number] for number in numbers]
 
-    def right(self, vectors: np.ndarray, numbers: list[int]) -> bool:
-        return close(vectors, self.vectors[numbers])
+    def ask(self, client: BertClient, numbers: Sequence[int]) -> bool:
+        """Whether the answer is right."""
+        return self.right(client.encode(self.chosen(numbers)), numbers)
+
+    def right(self, answer: object, numbers: Sequence[int]) -> bool:
+        return isinstance(answer, np.ndarray) and close(answer, self.vectors[list(numbers)])
+
+    @contextlib.contextmanager
+    def old(self, server: Server) -> Iterator[Callable[..., dict[str, Any]]]:
+        """A bert-serving-client 1.10.0 in a process of its own; takes what a line of ``old_client.py`` has."""
+        script = Path(__file__).with_name("old_client.py")
+        with subprocess.Popen(
+            [sys.executable, str(script), str(self.old_client), str(server.port), str(server.port_out)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "PYTHONPATH": str(self.old_client)},
+        ) as process:  # fmt: skip
+            assert process.stdin and process.stdout and process.stderr  # noqa: PT018
+
+            def ask(**question: Any) -> dict[str, Any]:
+                process.stdin.write(json.dumps(question) + "\n")
+                process.stdin.flush()
+                line = process.stdout.readline()
+                return json.loads(line) if line else {"error": "Ended", "message": process.stderr.read()[-300:]}
+
+            yield ask
+
+
+def encoder(model_dir: Path) -> bert_ft.Encoder:
+    """Right vectors: computed in this process, one text a batch."""
+    return bert_ft.Encoder(model_dir, engine="tensorflow", batch_size=1)
 
 
 def close(vectors: np.ndarray, expected: np.ndarray) -> bool:
     return vectors.shape == expected.shape and float(np.abs(vectors - expected).max()) <= TOLERANCE
 
 
-FAULTY = "tests.engines.faulty:FaultyEngine"
-_ROOT = Path(__file__).parents[2]
+def faulty(**faults: object) -> list[str]:
+    """Flags of a server with an engine that has these faults of tests/engines/faults.py."""
+    options = [f"{name}={value}" for name, value in faults.items()]
+    return ["-engine", "tests.engines.faulty:FaultyEngine", "-engine_option", *options]
 
 
-class Server:
-    """bert-serving-start in a folder of its own, with its log in a file.
-
-    Args:
-        ports: those of an earlier server, to take its place.
-        descriptors: how many it may open.
-    """
-
-    def __init__(
-        self,
-        flags: list[str],
-        ports: tuple[int, int] | None = None,
-        wait: bool = True,
-        descriptors: int | None = None,
-    ) -> None:
-        self.port, self.port_out = ports or free_ports()
-        while {str(self.port), str(self.port_out)} & set(flags):  # the one for HTTP was found before
-            self.port, self.port_out = free_ports()
-        self.folder = Path(tempfile.mkdtemp(prefix="faults-"))
-        self.log_path = self.folder.with_suffix(".log")
-        program = Path(sys.executable).with_name("bert-serving-start")
-        limit = ["prlimit", f"--nofile={descriptors}:{descriptors}"] if descriptors else []
-        command = [*limit, str(program), *flags, "-port", str(self.port), "-port_out", str(self.port_out)]
-        environment = {**os.environ, "TMPDIR": str(self.folder), "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(_ROOT)}
-        with self.log_path.open("w") as log:
-            self.process = subprocess.Popen(
-                command, cwd=self.folder, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
-            )
-        if wait:
-            self.wait()
-
-    @property
-    def log(self) -> str:
-        return self.log_path.read_text(errors="replace")
-
-    @property
-    def ports(self) -> dict[str, int]:
-        return {"port": self.port, "port_out": self.port_out}
-
-    def wait(self, timeout: float = 120) -> None:
-        deadline = time.monotonic() + timeout
-        while READY not in self.log:
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the server did not start:\n{self.log[-3000:]}")
-            time.sleep(0.05)
-
-    def status(self) -> dict[str, Any]:
-        with BertClient(timeout=60_000, **self.ports) as client:
-            return client.server_status
-
-    def workers(self) -> list[int]:
-        return children(self.process.pid)
-
-    def usage(self) -> tuple[float, int]:
-        """Resident MB and open descriptors of the server and its workers."""
-        pids = [self.process.pid, *self.workers()]
-        return sum(map(resident, pids)), sum(map(descriptors, pids))
-
-    def end(self, number: int = signal.SIGTERM, timeout: float = 60) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        return self.process.wait(timeout)
-
-    def __enter__(self) -> Server:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        try:
-            self.end()
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        finally:
-            with contextlib.suppress(OSError):
-                self.folder.rmdir()
-            if exception == (None, None, None):
-                self.log_path.unlink()
+def new_checkpoint(folder: Path, vocab_file: Path, *flags: str) -> None:
+    command = [program("bert-ft"), "new-checkpoint", str(folder), f"--vocab_file={vocab_file}", *flags]
+    subprocess.run(command, check=True)
 
 
-class Watch:
-    """Samples a server's memory; ``with Watch(server) as memory: ...; memory.peak``."""
+def halve(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
 
-    def __init__(self, server: Server, seconds: float = 0.2) -> None:
-        self.peak = self.first = 0.0
-        self._server = server
-        self._seconds = seconds
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def _run(self) -> None:
-        while not self._over.wait(self._seconds):
-            self.peak = max(self.peak, self._server.usage()[0])
-
-    def __enter__(self) -> Watch:
-        self.first = self.peak = self._server.usage()[0]
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def __str__(self) -> str:
-        return f"memory {self.first:.0f} MB, at most {self.peak:.0f} MB"
+def fill_with_noise(path: Path) -> None:
+    path.write_bytes(os.urandom(path.stat().st_size))
 
 
 class Load:
@@ -219,18 +157,12 @@ class Load:
     """
 
     def __init__(
-        self,
-        bench: Bench,
-        server: Server,
-        clients: int,
-        pause: float = 0.0,
-        total: int | None = None,
-        maximum: int = 16,
+        self, bench: Bench, server: Server, clients: int, pause: float = 0.0, total: int | None = None
     ) -> None:
         self.answers = self.wrong = 0
         self.failures: list[str] = []
         self.slowest = 0.0
-        self._bench, self._server, self._pause, self._left, self._most = bench, server, pause, total, maximum
+        self._bench, self._server, self._pause, self._left = bench, server, pause, total
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(seed,), daemon=True) for seed in range(clients)]
@@ -238,17 +170,20 @@ class Load:
     def _run(self, seed: int) -> None:
         rng = random.Random(seed)
         try:
-            with BertClient(timeout=120_000, **self._server.ports) as client:
+            with self._server.client(120_000) as client:
                 while not self._over.is_set() and self._take():
-                    began = time.monotonic()
-                    right = self._bench.ask(client, self._bench.sample(rng, self._most))
-                    with self._lock:
-                        self.answers += 1
-                        self.wrong += not right
-                        self.slowest = max(self.slowest, time.monotonic() - began)
+                    self._ask(client, self._bench.sample(rng))
                     self._over.wait(self._pause * rng.uniform(0.5, 1.5))
         except Exception as error:
-            self.failures.append(f"{type(error).__name__}: {error}")
+            self.failures.append(described(error))
+
+    def _ask(self, client: BertClient, numbers: list[int]) -> None:
+        began = time.monotonic()
+        right = self._bench.ask(client, numbers)
+        with self._lock:
+            self.answers += 1
+            self.wrong += not right
+            self.slowest = max(self.slowest, time.monotonic() - began)
 
     def _take(self) -> bool:
         with self._lock:
@@ -256,10 +191,6 @@ class Load:
                 return True
             self._left -= 1
             return self._left >= 0
-
-    @property
-    def running(self) -> bool:
-        return any(thread.is_alive() for thread in self._threads)
 
     @property
     def hung(self) -> int:
@@ -279,98 +210,12 @@ class Load:
         self.join(150)
 
     def join(self, timeout: float) -> None:
-        deadline = time.monotonic() + timeout
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        join(self._threads, timeout)
 
     def __str__(self) -> str:
         failed = f", {len(self.failures)} failed ({self.failures[0][:150]})" if self.failures else ", 0 failed"
         return f"{self.answers} answers, {self.wrong} wrong{failed}, {self.hung} hung, slowest {self.slowest:.1f} s"
 
 
-class Raw:
-    """The legacy protocol by hand."""
-
-    def __init__(
-        self, server: Server, identity: bytes, listen: bool = True, context: zmq.Context[Any] | None = None
-    ) -> None:
-        self.identity = identity
-        self._server = server
-        self._own = context is None
-        self.context = context or zmq.Context()
-        self.push = self.context.socket(zmq.PUSH)
-        self.push.setsockopt(zmq.SNDHWM, 0)
-        self.push.connect(f"tcp://127.0.0.1:{server.port}")
-        self.sub = self.context.socket(zmq.SUB)
-        self.sub.setsockopt(zmq.RCVHWM, 0)
-        if listen:
-            self.listen()
-
-    def listen(self) -> None:
-        self.sub.setsockopt(zmq.SUBSCRIBE, self.identity)
-        self.sub.connect(f"tcp://127.0.0.1:{self._server.port_out}")
-
-    def send(self, texts: list[str], number: int) -> None:
-        self.push.send_multipart([self.identity, json.dumps(texts).encode(), b"%d" % number, b"%d" % len(texts)])
-
-    def receive(self, timeout: float = 60) -> tuple[int, np.ndarray | dict[str, str]]:
-        """Request id, and the vectors or the error."""
-        if not self.sub.poll(int(timeout * 1000)):
-            raise TimeoutError("no reply")
-        frames = self.sub.recv_multipart()
-        header = json.loads(frames[1])
-        if "error" in header:
-            return int(frames[-1]), header["error"]
-        if len(frames) == 3:
-            return int(frames[-1]), header
-        return int(frames[-1]), np.frombuffer(frames[2], header["dtype"]).reshape(header["shape"])
-
-    def close(self) -> None:
-        self.push.close(0)
-        self.sub.close(0)
-        if self._own:
-            self.context.destroy(0)
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as one:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            one.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def resident(pid: int) -> float:
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE / 1e6
-    except OSError:
-        return 0.0
-
-
-def descriptors(pid: int) -> int:
-    try:
-        return len(os.listdir(f"/proc/{pid}/fd"))
-    except OSError:
-        return 0
-
-
-def until(condition: Callable[[], bool], timeout: float) -> bool:
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return condition()
-
-
-@contextlib.contextmanager
-def contexts(sockets: int = 5000) -> Iterator[zmq.Context[Any]]:
-    """A context for many sockets."""
-    context = zmq.Context()
-    context.set(zmq.MAX_SOCKETS, sockets)
-    try:
-        yield context
-    finally:
-        context.destroy(0)
+def described(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import gzip
 import json
+import math
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -13,20 +17,29 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from functools import partial
 from typing import Any
 
 import numpy as np
-from bert_serving.client import BertClient
 
-from .bench import FAULTY, Bench, Outcome, Raw, close, free_ports, row, until
+from .bench import Bench, Outcome, close, described, faulty, row
+from .server import Raw, in_threads, join, meanwhile, until, watched
 
+MAX_GROWTH_MB = 1500
 HALF = b"POST /encode HTTP/1.1\r\nHost: localhost\r\nContent-"
 
 
-def post(port: int, texts: list[str], timeout: float = 120) -> Any:
-    body = json.dumps({"id": 1, "texts": texts}).encode()
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/encode", body, timeout=timeout) as reply:
+def post(port: int, texts: list[str], timeout: float = 120, mark: bytes = b"") -> np.ndarray:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/encode", mark + _body(texts), timeout=timeout) as reply:
         return np.array(json.loads(reply.read())["result"], np.float32)
+
+
+def _body(texts: list[str]) -> bytes:
+    return json.dumps({"id": 1, "texts": texts}).encode()
+
+
+def _request(body: bytes) -> bytes:
+    return b"POST /encode HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body
 
 
 def health(port: int) -> float:
@@ -37,16 +50,16 @@ def health(port: int) -> float:
 
 
 def _half_sent(bench: Bench, limit: int, idle: int) -> tuple[str, bool]:
-    (port, _) = free_ports()
-    with bench.serve("-http_port", str(port), descriptors=limit) as server:
+    with bench.serve(http=True, descriptors=limit) as server:
+        port = server.http_port
         began = time.monotonic()
         peers = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(idle)]
         for peer in peers:
             peer.sendall(HALF)
         slowest = max(health(port) for _ in range(10))
         os.kill(server.workers()[0], signal.SIGKILL)
-        with BertClient(timeout=60_000, **server.ports) as client:
-            right = bench.right(client.encode(bench.texts[:8]), list(range(8)))
+        with server.client() as client:
+            right = bench.ask(client, range(8))
         right = right and close(post(port, bench.texts[:8]), bench.vectors[:8])
         time.sleep(max(0.0, began + 15 - time.monotonic()))
         open_ = sum(not _is_closed(peer) for peer in peers)
@@ -82,96 +95,73 @@ def half_sent(bench: Bench) -> Outcome:
 
 @row("hang-up", "callers who hang up, and a client killed with much waiting")
 def hang_up(bench: Bench) -> Outcome:
-    (port, _) = free_ports()
     code = (
         "import sys; sys.path.insert(0, '.'); from bert_serving.client import BertClient\n"
         "client = BertClient(port=int(sys.argv[1]), port_out=int(sys.argv[2]))\n"
         "for _ in range(30): client.encode(sys.argv[3:] * 100, blocking=False)\n"
         "print('sent', flush=True)\nclient.fetch_all()\n"
     )
-    slow = [
-        "-engine",
-        FAULTY,
-        "-engine_option",
-        "batch_seconds=0.2",
-        "-max_batch_size",
-        "16",
-    ]
-    with bench.serve("-http_port", str(port), *slow) as server:
-        body = json.dumps({"id": 1, "texts": (bench.texts * 2)[:400]}).encode()
-        head = f"POST /encode HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with bench.serve(*faulty(batch_seconds=0.2), "-max_batch_size", "16", http=True) as server:
+
+        def seconds_until_nothing_waits() -> float:
+            began = time.monotonic()
+            nothing = until(lambda: server.queue("waiting_requests") == 0, 60)
+            return time.monotonic() - began if nothing else math.inf
+
         callers = []
         for _ in range(12):
-            callers.append(socket.create_connection(("127.0.0.1", port), timeout=30))
-            callers[-1].sendall(head + body)
+            callers.append(socket.create_connection(("127.0.0.1", server.http_port), timeout=30))
+            callers[-1].sendall(_request(_body((bench.texts * 2)[:400])))
         time.sleep(1)
-        small = [time.monotonic()]
-        right = close(post(port, bench.texts[:1]), bench.vectors[:1])
-        small.append(time.monotonic())
+        began = time.monotonic()
+        right = close(post(server.http_port, bench.texts[:1]), bench.vectors[:1])
+        small = time.monotonic() - began
         for caller in callers:
             caller.close()
-        began = time.monotonic()
-        http = until(lambda: server.status()["queue"]["waiting_requests"] == 0, 60)
-        http_seconds = time.monotonic() - began
+        http = seconds_until_nothing_waits()
         client = subprocess.Popen(
             [sys.executable, "-c", code, str(server.port), str(server.port_out), *bench.texts[:1]],
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert client.stdout
         client.stdout.readline()
-        until(lambda: server.status()["queue"]["waiting_requests"] == 30, 20)
+        until(lambda: server.queue("waiting_requests") == 30, 20)
         client.kill()
         client.wait()
-        began = time.monotonic()
-        zmq = until(lambda: server.status()["queue"]["waiting_requests"] == 0, 60)
-        zmq_seconds = time.monotonic() - began
+        zmq = seconds_until_nothing_waits()
         status = server.end()
     found = (
-        f"one text by HTTP beside 12 x 400 in {small[1] - small[0]:.1f} s, right {right}; nothing waits "
-        f"{http_seconds:.1f} s after they hung up, {zmq_seconds:.1f} s after a client with 3,000 texts was killed; "
-        f"exit {status}"
+        f"one text by HTTP beside 12 x 400 in {small:.1f} s, right {right}; nothing waits "
+        f"{http:.1f} s after they hung up, {zmq:.1f} s after a client with 3,000 texts was killed; exit {status}"
     )
-    return Outcome("12 HTTP requests of 400 texts, closed; a ZeroMQ client killed", found, right and http and zmq)
+    good = right and math.isfinite(http + zmq)
+    return Outcome("12 HTTP requests of 400 texts, closed; a ZeroMQ client killed", found, good)
 
 
 @row("one-count", "-max_queue 5, five requests by each door")
 def one_count(bench: Bench) -> Outcome:
-    (port, _) = free_ports()
-    slow = [
-        "-engine",
-        FAULTY,
-        "-engine_option",
-        "batch_seconds=0.5",
-        "-max_batch_size",
-        "1",
-        "-max_queue",
-        "5",
-    ]
     outcomes: list[str] = []
-    with bench.serve("-http_port", str(port), *slow) as server:
+    slow = [*faulty(batch_seconds=0.5), "-max_batch_size", "1"]
+    with bench.serve(*slow, "-max_queue", "5", http=True) as server:
 
         def ask() -> None:
             try:
-                post(port, bench.texts[:8])
+                post(server.http_port, bench.texts[:8])
                 outcomes.append("answered")
             except urllib.error.HTTPError as error:
                 outcomes.append(f"{error.code}")
 
-        threads = [threading.Thread(target=ask, daemon=True) for _ in range(5)]
-        for thread in threads[:3]:
-            thread.start()
+        threads = in_threads(*[ask] * 3)
         client = Raw(server, b"asker")
-        until(lambda: server.status()["queue"]["waiting_http_requests"] == 3, 20)
+        until(lambda: server.queue("waiting_http_requests") == 3, 20)
         for number in range(5):
             client.send(bench.texts[:8], number)
-        until(lambda: server.status()["queue"]["waiting_requests"] == 5, 20)
-        waiting = server.status()["queue"]["waiting_requests"]
-        for thread in threads[3:]:
-            thread.start()
+        until(lambda: server.queue("waiting_requests") == 5, 20)
+        waiting = server.queue("waiting_requests")
+        threads += in_threads(*[ask] * 2)
         answers = [client.receive(120)[1] for _ in range(5)]
         refused = sum(isinstance(answer, dict) for answer in answers)
-        for thread in threads:
-            thread.join(120)
+        join(threads, 120)
         client.close()
         status = server.end()
     found = (
@@ -196,37 +186,28 @@ _HEADS: dict[str, tuple[bytes, int, str]] = {
     "wrong method": (b"GET /encode HTTP/1.1\r\nHost: x\r\n\r\n", 405, "takes POST"),
     "no HTTP": (b"\x16\x03\x01\x02\x00\r\n\r\n", 400, "no HTTP/1.1 request"),
     "length and chunks": (
-        b"POST /encode HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        400,
-        "",
+        b"POST /encode HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, ""
     ),
-}
+}  # fmt: skip
 
 
 @row("bad-http", "malformed HTTP requests: the JSON error object with one right line")
 def bad_http(bench: Bench) -> Outcome:
-    (port, _) = free_ports()
     failed = []
-    with bench.serve("-http_port", str(port)) as server:
-        cases = dict(_HEADS)
-        for name, (body, told) in _BODIES.items():
-            head = f"POST /encode HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-            cases[name] = (head + body, 400, told)
+    cases = _HEADS | {name: (_request(body), 400, told) for name, (body, told) in _BODIES.items()}
+    with bench.serve(http=True) as server:
         for name, (data, status, told) in cases.items():
-            with socket.create_connection(("127.0.0.1", port), timeout=30) as peer:
+            with socket.create_connection(("127.0.0.1", server.http_port), timeout=30) as peer:
                 peer.sendall(data)
                 answer = _read_answer(peer)
             if answer is None or answer.get("status") != status or told not in answer.get("description", ""):
                 failed.append(f"{name}: {answer}")
-        marked = b"\xef\xbb\xbf" + json.dumps({"id": 1, "texts": bench.texts[:2]}).encode()
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/encode", marked, timeout=60) as reply:
-            if not close(np.array(json.loads(reply.read())["result"], np.float32), bench.vectors[:2]):
-                failed.append("byte order mark: wrong vectors")
+        if not close(post(server.http_port, bench.texts[:2], mark=codecs.BOM_UTF8), bench.vectors[:2]):
+            failed.append("byte order mark: wrong vectors")
         ended = server.end()
-    found = f"{len(cases) + 1 - len(failed)} of {len(cases) + 1} right, exit {ended}" + "".join(
-        f"; {one}" for one in failed
-    )
-    return Outcome(f"{len(cases) + 1} requests", found, not failed and ended == 0)
+    total = len(cases) + 1
+    found = "; ".join([f"{total - len(failed)} of {total} right, exit {ended}", *failed])
+    return Outcome(f"{total} requests", found, not failed and ended == 0)
 
 
 def _read_answer(peer: socket.socket) -> dict[str, Any] | None:
@@ -237,3 +218,66 @@ def _read_answer(peer: socket.socket) -> dict[str, Any] | None:
         return json.loads(data.partition(b"\r\n\r\n")[2])
     except ValueError:
         return None
+
+
+@row("http", "peers of the HTTP door that stall, send nonsense, send 100 MB or go, beside good ones")
+def http(bench: Bench) -> Outcome:
+    peers, seconds = bench.size(500, 100), bench.size(30, 10)
+    answers, wrong, slowest, failures = 0, 0, 0.0, []
+    with bench.serve(http=True) as server, watched(server) as memory:
+        port = server.http_port
+        stalled = [socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(peers)]
+        for number, peer in enumerate(stalled):
+            peer.sendall(_HALF_BODY[: len(_HALF_BODY) if number % 2 else 40])
+        rng, end = random.Random(1), time.monotonic() + seconds
+        with meanwhile(partial(_nonsense, port), partial(_large, port)):
+            while time.monotonic() < end:
+                numbers = bench.sample(rng)
+                began = time.monotonic()
+                try:
+                    vectors = post(port, bench.chosen(numbers), timeout=60)
+                    answers += 1
+                    wrong += not close(vectors, bench.vectors[numbers])
+                except (OSError, KeyError, ValueError) as error:
+                    failures.append(described(error))
+                slowest = max(slowest, time.monotonic() - began)
+        for peer in stalled[: peers // 2]:
+            peer.close()
+        began = time.monotonic()
+        status = server.end()
+        ended = time.monotonic() - began
+        for peer in stalled:
+            peer.close()
+        tracebacks = server.log.count("Traceback")
+        alive = until(lambda: server.process.poll() is not None, 5)
+    found = (
+        f"{answers} answers, {wrong} wrong, {len(failures)} failed {failures[:1]}, slowest {slowest:.1f} s; {memory}; "
+        f"exit {status} in {ended:.1f} s; {tracebacks} tracebacks logged"
+    )
+    good = alive and answers > 0 and not wrong and not failures and status == 0 and not tracebacks
+    good = good and memory.growth < MAX_GROWTH_MB and ended < 20
+    return Outcome(f"{peers} stalled peers, nonsense and bodies of 100 MB for {seconds} s", found, good)
+
+
+_HALF_BODY = b"POST /encode HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n" + b'{"id": 1, "texts": ['
+
+
+def _nonsense(port: int, over: threading.Event) -> None:
+    rng = random.Random(2)
+    while not over.wait(0.01):
+        body = rng.choice([b"", b"{", b"[" * 50_000, b'{"id": 1, "texts": [1]}', rng.randbytes(100)])
+        head = rng.choice([b"POST /encode HTTP/1.1\r\nHost: x\r\n", b"GET /encode HTTP/1.1\r\n", rng.randbytes(60)])
+        size = rng.choice([len(body), len(body) + 9, 0, -1])
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as peer:
+            peer.sendall(head + b"Content-Length: %d\r\n\r\n" % size + body)
+            if rng.random() < 0.5:
+                peer.settimeout(0.2)
+                peer.recv(1000)
+
+
+def _large(port: int, over: threading.Event) -> None:
+    bodies = [b'{"id": 1, "texts": ["' + b"a b " * (25 << 20) + b'"]}', b"[" * (100 << 20), bytes(100 << 20)]
+    while not over.wait(0.5):
+        for body in bodies:
+            with contextlib.suppress(urllib.error.HTTPError, OSError):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/encode", body, timeout=60).close()

@@ -1,4 +1,4 @@
-"""Rows about the commands' start, and about clients of a server that ends or that somebody else asks in their name.
+"""Rows about the commands' start, and about two clients of one identity.
 
 The commands start anew, by the functions that their installed scripts call.
 """
@@ -16,9 +16,11 @@ import threading
 import time
 from pathlib import Path
 
-from bert_serving.client import BadReplyError, BertClient, ServerShuttingDownError
+from bert_serving.client import BadReplyError, BertClient
+from common import free_ports
 
-from .bench import FAULTY, Bench, Outcome, free_ports, row
+from .bench import Bench, Outcome, row
+from .server import in_threads, join
 
 ENTRIES = {
     "bert-ft": "from bert_ft.commands.entry import main as run",
@@ -40,40 +42,6 @@ def command(name: str, *arguments: str) -> list[str]:
     return [sys.executable, "-c", f"{ENTRIES[name]}\nrun()", *arguments]
 
 
-@row("gone", "SIGTERM, and no server in its place")
-def gone(bench: Bench) -> Outcome:
-    ended: list[tuple[str, float]] = []
-    with bench.serve("-engine", FAULTY, "-engine_option", "batch_seconds=0.01") as server:
-
-        def ask() -> None:
-            with BertClient(timeout=60_000, **server.ports) as client:
-                try:
-                    while True:
-                        client.encode(bench.texts[:64])
-                except Exception as error:
-                    ended.append((f"{type(error).__name__}: {error}", time.monotonic()))
-
-        threads = [threading.Thread(target=ask, daemon=True) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        time.sleep(3)
-        server.process.send_signal(signal.SIGTERM)
-        status = server.end(signal.SIGTERM)
-        stopped = time.monotonic()
-        for thread in threads:
-            thread.join(90)
-    line = (
-        f"{ServerShuttingDownError.__name__}: the server at localhost:{server.port} has shut down and none has taken "
-    )
-    told = [moment - stopped for text, moment in ended if text.startswith(line)]
-    others = [text for text, _ in ended if not text.startswith(line)]
-    slowest = max(told, default=float("nan"))
-    found = f"exit {status}; {len(told)} of 8 told that it is gone, the last after {slowest:.1f} s {others[:1] or ''}"
-    return Outcome(
-        "two SIGTERM with 8 clients waiting, nothing follows", found, len(told) == 8 and not status and slowest < 15
-    )
-
-
 @row("identity", "two live clients with one identity")
 def identity(bench: Bench) -> Outcome:
     rounds = bench.size(300, 60)
@@ -82,7 +50,7 @@ def identity(bench: Bench) -> Outcome:
     with bench.serve() as server:
 
         def ask(sizes: range) -> None:
-            with BertClient(identity="same", timeout=60_000, **server.ports) as client:
+            with server.client(identity="same") as client:
                 both.wait(60)
                 for number in range(rounds):
                     numbers = list(range(sizes[number % len(sizes)]))
@@ -91,13 +59,7 @@ def identity(bench: Bench) -> Outcome:
                     except BadReplyError as error:
                         counts["said so" if "uses the same identity" in str(error) else "unclear"] += 1
 
-        threads = [
-            threading.Thread(target=ask, args=(sizes,), daemon=True) for sizes in (range(1, 9, 2), range(2, 9, 2))
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(120)
+        join(in_threads(lambda: ask(range(1, 9, 2)), lambda: ask(range(2, 9, 2))), 240)
     good = set(counts) == {"right", "said so"} and sum(counts.values()) == 2 * rounds
     return Outcome(f"2 clients, one identity, {rounds} requests each, sizes odd and even", str(dict(counts)), good)
 
@@ -171,10 +133,10 @@ def interrupted(bench: Bench) -> Outcome:
             for path in folder.glob("key.*"):
                 path.unlink()
     shutil.rmtree(folder)
-    found = ", ".join(f"{count} {what}" for what, count in outcomes.most_common()) + "".join(
-        f"; {one}" for one in failed
+    counts = ", ".join(f"{count} {what}" for what, count in outcomes.most_common())
+    return Outcome(
+        f"{sum(outcomes.values())} times SIGINT, {len(given)} commands", "; ".join([counts, *failed]), not failed
     )
-    return Outcome(f"{sum(outcomes.values())} times SIGINT, {len(given)} commands", found, not failed)
 
 
 def _interrupt(given: list[str], seconds: float, folder: Path) -> str:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import zmq
@@ -17,7 +18,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from . import zmtp
-from .bench import Bench, Load, Outcome, Raw, Server, Watch, row, until
+from .bench import Bench, Load, Outcome, row
+from .server import Raw, Server, meanwhile, until, watched
 
 MEGABYTE = 1 << 20
 IDENTITIES_OF_ONE_SOCKET = 5000
@@ -43,17 +45,8 @@ NUMBERS = st.sampled_from(
     [b"0", b"1", b"2", b"-1", b"9" * 19, b"9" * 20, b"9" * 5000, b"1e3", b"", b" 1", b"\xb2"]
 ) | st.integers(0, 10**6).map(lambda number: b"%d" % number)
 EXTRAS = st.sampled_from(
-    [
-        b"{}",
-        b"[]",
-        b'{"task": "tag"}',
-        b'{"task": []}',
-        b'{"task": {}}',
-        b'{"request": 1}',
-        b'{"request": 1e999}',
-        b"{" * 5000,
-    ]
-)
+    [b"{}", b"[]", b'{"task": "tag"}', b'{"task": []}', b'{"task": {}}', b'{"request": 1}', b'{"request": 1e999}']
+) | st.just(b"{" * 5000)
 FRAMES = st.one_of(
     st.tuples(IDENTITIES, PAYLOADS, NUMBERS, NUMBERS).map(list),
     st.tuples(IDENTITIES, PAYLOADS, NUMBERS, NUMBERS, EXTRAS).map(list),
@@ -120,19 +113,15 @@ BIG: dict[str, Callable[[int], tuple[bytes, int]]] = {
 def fuzz(bench: Bench) -> Outcome:
     count = bench.size(100_000, 10_000)
     size = (100 if not bench.quick else 20) * MEGABYTE
-    with bench.serve() as server, Watch(server) as memory, Load(bench, server, 4, 0.02) as load:
+    with bench.serve() as server, watched(server) as memory, Load(bench, server, 4, 0.02) as load:
         fuzzer = _Fuzzer(server, count)
-        stop = threading.Event()
-        raw = threading.Thread(target=_raw_bytes, args=(server, stop), daemon=True)
-        raw.start()
-        asked, missing, unasked = fuzzer.run()
-        slow_before = load.slowest
-        refused = _big_payloads(server, size)
-        too_large = _beyond_the_limit(server)
-        stop.set()
-        raw.join(10)
+        with meanwhile(partial(_raw_bytes, server)):
+            asked, missing, unasked = fuzzer.run()
+            slow_before = load.slowest
+            refused = _big_payloads(server, size)
+            too_large = _beyond_the_limit(server)
         alive = server.process.poll() is None and len(server.workers()) == 1
-        same = server.status()["workers"][0]["restarts"] == 0
+        same = server.restarts() == 0
     silent = sorted(name for name, code in refused.items() if code == "silent")
     found = (
         f"{asked} could be answered, {missing} were not, {unasked} answers too many; "
@@ -140,7 +129,7 @@ def fuzz(bench: Bench) -> Outcome:
         f"{memory}; good clients: {load} ({slow_before:.1f} s before the large ones)"
     )
     good = alive and same and load.good and missing == unasked == 0 and not silent
-    good = good and too_large == ["too_large", "cut off"] and memory.peak - memory.first < MAX_GROWTH_MB
+    good = good and too_large == ["too_large", "cut off"] and memory.growth < MAX_GROWTH_MB
     return Outcome(f"{count} frames, {len(BIG)} payloads of {size // MEGABYTE} MB, 4 good clients", found, good)
 
 
@@ -166,7 +155,7 @@ class _Fuzzer:
                 sub.setsockopt(zmq.SUBSCRIBE, identity)
             sub.connect(f"tcp://127.0.0.1:{server.port_out}")
             self._poller.register(sub, zmq.POLLIN)
-        until(lambda: server.status()["queue"]["listening_identities"] >= len(identities), 30)
+        until(lambda: server.queue("listening_identities") >= len(identities), 30)
 
     def run(self) -> tuple[int, int, int]:
         """How many messages could be answered, how many were not, and how many answers nobody had asked for."""
@@ -226,7 +215,7 @@ def _big_payloads(server: Server, size: int) -> dict[str, str]:
     client = Raw(server, b"big")
     for number, (name, make) in enumerate(BIG.items()):
         payload, count = make(size)
-        client.push.send_multipart([b"big", payload, b"%d" % number, b"%d" % count], copy=False)
+        client.send_payload(payload, number, count)
         began = time.monotonic()
         try:
             _, answer = client.receive(180)
@@ -244,7 +233,7 @@ def _beyond_the_limit(server: Server) -> list[str]:
     found = []
     for megabytes in (200, 257):
         client = Raw(server, b"beyond-%d" % megabytes)
-        client.push.send_multipart([client.identity, bytes(megabytes * MEGABYTE), b"1", b"1"], copy=False)
+        client.send_payload(bytes(megabytes * MEGABYTE), 1, 1)
         try:
             _, answer = client.receive(15)
             found.append(answer["code"] if isinstance(answer, dict) else "vectors")

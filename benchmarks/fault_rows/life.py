@@ -2,43 +2,45 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from bert_serving.benchmark.processes import alive
-from bert_serving.client import BertClient, ServerShuttingDownError
+from bert_serving.client import ServerShuttingDownError
+from common import free_ports, program
 
-from .bench import FAULTY, Bench, Load, Outcome, Raw, free_ports, is_free, row, until
+from .bench import Bench, Load, Outcome, described, faulty, fill_with_noise, halve, row
+from .server import Raw, Server, in_threads, is_free, join, until
 
 
-def _stopped(bench: Bench, number: signal.Signals) -> Outcome:
+@row("sigkill", "SIGKILL of the parent", number=signal.SIGKILL)
+@row("sigint", "SIGINT with requests in flight", number=signal.SIGINT)
+@row("sigterm", "SIGTERM with requests in flight", number=signal.SIGTERM)
+def stopped(bench: Bench, number: signal.Signals) -> Outcome:
     right, wrong, refused, silent = 0, 0, 0, 0
     requests = bench.size(400, 100)
-    rng_numbers = [[(7 * request + one) % len(bench.texts) for one in range(16)] for request in range(requests)]
-    server = bench.serve("-num_worker", "2", "-max_batch_size", "16")
-    with server:
+    asked = [[(7 * request + one) % len(bench.texts) for one in range(16)] for request in range(requests)]
+    killed = number == signal.SIGKILL
+    with bench.serve("-num_worker", "2", "-max_batch_size", "16") as server:
         clients = [Raw(server, b"stop-%d" % client) for client in range(4)]
         for client in clients:
-            client.send([bench.texts[0]], 10**6)
-            client.receive()
-        for request, numbers in enumerate(rng_numbers):
-            clients[request % 4].send([bench.texts[one] for one in numbers], request)
-        until(lambda: server.status()["queue"]["waiting_requests"] > 0, 10)
+            client.ask([bench.texts[0]])
+        for request, numbers in enumerate(asked):
+            clients[request % 4].send(bench.chosen(numbers), request)
+        until(lambda: server.queue("waiting_requests") > 0, 10)
         workers = server.workers()
-        waiting = server.status()["queue"]["waiting_requests"]
+        waiting = server.queue("waiting_requests")
         began = time.monotonic()
         status = server.end(number)
         seconds = time.monotonic() - began
-        patience = 0.5 if number == signal.SIGKILL else 5.0
+        patience = 0.5 if killed else 5.0
         for request in range(requests):
             try:
                 name, answer = clients[request % 4].receive(patience)
@@ -47,18 +49,16 @@ def _stopped(bench: Bench, number: signal.Signals) -> Outcome:
                 continue
             if isinstance(answer, dict):
                 refused += answer.get("code") == "shutting_down"
-            elif bench.right(answer, rng_numbers[name]):
+            elif bench.right(answer, asked[name]):
                 right += 1
             else:
                 wrong += 1
         gone = until(lambda: not any(map(alive, workers)), 5)
-        ports = until(lambda: is_free(server.port) and is_free(server.port_out), 5)
+        ports = until(lambda: all(map(is_free, server.ports)), 5)
         left = sorted(path.name for path in server.folder.iterdir())
         for client in clients:
             client.close()
-    killed = number == signal.SIGKILL
-    good = not wrong and gone and ports and not left and (killed or (status == 0 and right + refused == requests))
-    good = good and (killed or right == requests)
+    good = not wrong and gone and ports and not left and (killed or (status == 0 and right == requests))
     found = (
         f"{waiting} in flight: {right} right, {wrong} wrong, {refused} told shutting_down, {silent} silent; "
         f"exit {status} in {seconds:.1f} s, orphans {'none' if gone else 'LEFT'}, ports {'free' if ports else 'BUSY'}, "
@@ -67,35 +67,37 @@ def _stopped(bench: Bench, number: signal.Signals) -> Outcome:
     return Outcome(f"{number.name} with requests in flight, 2 workers", found, good)
 
 
-@row("sigterm", "SIGTERM with requests in flight")
-def sigterm(bench: Bench) -> Outcome:
-    return _stopped(bench, signal.SIGTERM)
-
-
-@row("sigint", "SIGINT with requests in flight")
-def sigint(bench: Bench) -> Outcome:
-    return _stopped(bench, signal.SIGINT)
-
-
-@row("sigkill", "SIGKILL of the parent")
-def sigkill(bench: Bench) -> Outcome:
-    return _stopped(bench, signal.SIGKILL)
-
-
 LOG_LINES = ("I:", "W:", "E0000 ", "W0000 ", "I0000 ", "WARNING: All log messages before absl")
 """Ours, and what TensorFlow says of an absent GPU."""
 
 
 @row("start", "faults at the start: one line, non-zero exit, within 5 s")
 def start(bench: Bench) -> Outcome:
-    program = Path(sys.executable).with_name("bert-serving-start")
     folder = Path(tempfile.mkdtemp(prefix="faults-start-"))
-    taken = socket.socket()
-    taken.bind(("127.0.0.1", 0))
-    taken.listen()
-    busy = str(taken.getsockname()[1])
     model = ["-model_dir", str(bench.model_dir)]
-    cases: dict[str, list[str]] = {
+    failed, slowest = [], 0.0
+    with socket.create_server(("127.0.0.1", 0)) as taken, open("/dev/full", "w") as full:
+        cases = _wrong_starts(bench, folder, model, str(taken.getsockname()[1]))
+        for name, flags in cases.items():
+            for flag, port in zip(("-port", "-port_out"), free_ports(), strict=True):
+                flags += [] if flag in flags else [flag, str(port)]
+            fault, seconds = _fault_of(["bert-serving-start", *flags], folder, 5)
+            slowest = max(slowest, seconds)
+            failed += [f"{name}: {fault}"] if fault else []
+        fault, _ = _fault_of(["bert-serving-start", *model], folder, 60, stdout=full)
+        failed += [f"standard output on a full disk: {fault}"] if fault else []
+    new = ["bert-ft", "new-checkpoint", "full", f"--vocab_file={bench.model_dir / 'vocab.txt'}"]
+    fault, _ = _fault_of(new, folder, 60, preexec_fn=_limit_files)
+    left = sorted(path.name for path in folder.iterdir() if "full" in path.name)
+    failed += [f"a checkpoint on a full disk: {fault}, left {left}"] if fault or left else []
+    shutil.rmtree(folder)
+    total = len(cases) + 2
+    found = "; ".join([f"{total - len(failed)} of {total}, slowest start {slowest:.1f} s", *failed])
+    return Outcome(f"{total} faults", found, not failed)
+
+
+def _wrong_starts(bench: Bench, folder: Path, model: list[str], busy: str) -> dict[str, list[str]]:
+    cases = {
         "port busy": [*model, "-port", busy],
         "port_out busy": [*model, "-port_out", busy],
         "http_port busy": [*model, "-http_port", busy],
@@ -108,150 +110,113 @@ def start(bench: Bench) -> Outcome:
         "no model_dir": [],
         "address of another machine": [*model, "-host", "192.0.2.1"],
     }
-    for name, damage in _DAMAGES.items():
+    for name, (file, damage) in _DAMAGES.items():
         copy = folder / name.replace(" ", "_")
         shutil.copytree(bench.model_dir, copy)
-        damage(copy)
+        damage(copy / file)
         cases[name] = ["-model_dir", str(copy)]
-    failed, slowest = [], 0.0
-    for name, flags in cases.items():
-        port, port_out = free_ports()
-        ports = [*([] if "-port" in flags else ["-port", str(port)])]
-        ports += [] if "-port_out" in flags else ["-port_out", str(port_out)]
-        began = time.monotonic()
-        try:
-            done = subprocess.run(
-                [str(program), *flags, *ports], cwd=folder, capture_output=True, text=True, timeout=60, check=False
-            )
-        except subprocess.TimeoutExpired:
-            failed.append(f"{name}: no end")
-            continue
-        seconds = time.monotonic() - began
-        slowest = max(slowest, seconds)
-        lines = [line for line in done.stderr.splitlines() if not line.startswith(LOG_LINES)]
-        if done.returncode == 0 or len(lines) != 1 or "Traceback" in done.stdout or seconds > 5:
-            failed.append(f"{name}: exit {done.returncode} after {seconds:.1f} s, {lines[:4]}")
-    with open("/dev/full", "w") as full:
-        began = time.monotonic()
+    return cases
+
+
+def _fault_of(command: list[str], folder: Path, limit: float, **options: Any) -> tuple[str, float]:
+    """What is wrong with a start that should be refused in one line within so many seconds; and its seconds."""
+    began = time.monotonic()
+    options = {"stdout": subprocess.PIPE, **options}
+    try:
         done = subprocess.run(
-            [str(program), *model], cwd=folder, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+            [program(command[0]), *command[1:]], cwd=folder, stderr=subprocess.PIPE, text=True, timeout=60, **options
         )
-        lines = done.stderr.splitlines()
-        if done.returncode == 0 or len(lines) != 1:
-            failed.append(f"standard output on a full disk: exit {done.returncode}, {lines[:4]}")
-    failed += _written_to_a_full_disk(bench, folder)
-    taken.close()
-    shutil.rmtree(folder)
-    found = f"{len(cases) + 2 - len(failed)} of {len(cases) + 2}, slowest start {slowest:.1f} s" + "".join(
-        f"; {one}" for one in failed
-    )
-    return Outcome(f"{len(cases) + 2} faults", found, not failed)
-
-
-def _written_to_a_full_disk(bench: Bench, folder: Path) -> list[str]:
-    """A checkpoint of which 100 kB can be written: RLIMIT_FSIZE stands for the end of the disk."""
-    program = Path(sys.executable).with_name("bert-ft")
-    target = folder / "full"
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-
-    done = subprocess.run(
-        [str(program), "new-checkpoint", str(target), f"--vocab_file={bench.model_dir / 'vocab.txt'}"],
-        cwd=folder, capture_output=True, text=True, timeout=60, check=False, preexec_fn=limit,
-    )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return "no end", time.monotonic() - began
+    seconds = time.monotonic() - began
     lines = [line for line in done.stderr.splitlines() if not line.startswith(LOG_LINES)]
-    left = sorted(path.name for path in folder.iterdir() if "full" in path.name)
-    if done.returncode == 0 or len(lines) != 1 or left:
-        return [f"a checkpoint on a full disk: exit {done.returncode}, {lines[:4]}, left {left}"]
-    return []
+    good = done.returncode and len(lines) == 1 and "Traceback" not in (done.stdout or "") and seconds <= limit
+    return "" if good else f"exit {done.returncode} after {seconds:.1f} s, {lines[:4]}", seconds
 
 
-def _halve(path: Path) -> None:
-    with path.open("r+b") as file:
-        file.truncate(path.stat().st_size // 2)
+def _limit_files() -> None:
+    """RLIMIT_FSIZE stands for the end of the disk: 100 kB of a checkpoint can be written."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
 
-def _garbage(path: Path) -> None:
-    path.write_bytes(os.urandom(path.stat().st_size))
-
-
+_INDEX, _DATA = "bert_model.ckpt.index", "bert_model.ckpt.data-00000-of-00001"
 _DAMAGES = {
-    "no vocabulary": lambda folder: (folder / "vocab.txt").unlink(),
-    "empty vocabulary": lambda folder: (folder / "vocab.txt").write_text(""),
-    "vocabulary of bytes": lambda folder: _garbage(folder / "vocab.txt"),
-    "no configuration": lambda folder: (folder / "bert_config.json").unlink(),
-    "half a configuration": lambda folder: _halve(folder / "bert_config.json"),
-    "no index": lambda folder: (folder / "bert_model.ckpt.index").unlink(),
-    "half an index": lambda folder: _halve(folder / "bert_model.ckpt.index"),
-    "index of noise": lambda folder: _garbage(folder / "bert_model.ckpt.index"),
-    "no data file": lambda folder: (folder / "bert_model.ckpt.data-00000-of-00001").unlink(),
-    "half a data file": lambda folder: _halve(folder / "bert_model.ckpt.data-00000-of-00001"),
-    "data file of noise": lambda folder: _garbage(folder / "bert_model.ckpt.data-00000-of-00001"),
-    "half a bert_ft.json": lambda folder: _halve(folder / "bert_ft.json"),
+    "no vocabulary": ("vocab.txt", Path.unlink),
+    "empty vocabulary": ("vocab.txt", lambda path: path.write_text("")),
+    "vocabulary of bytes": ("vocab.txt", fill_with_noise),
+    "no configuration": ("bert_config.json", Path.unlink),
+    "half a configuration": ("bert_config.json", halve),
+    "no index": (_INDEX, Path.unlink),
+    "half an index": (_INDEX, halve),
+    "index of noise": (_INDEX, fill_with_noise),
+    "no data file": (_DATA, Path.unlink),
+    "half a data file": (_DATA, halve),
+    "data file of noise": (_DATA, fill_with_noise),
+    "half a bert_ft.json": ("bert_ft.json", halve),
 }
 
 
 @row("restart", "server restarted while clients wait")
 def restart(bench: Bench) -> Outcome:
     rounds = bench.size(4, 2)
-    script = Path(__file__).with_name("old_client.py")
-    server = bench.serve()
-    old = subprocess.Popen(
-        [sys.executable, str(script), str(bench.old_client), str(server.port), str(server.port_out)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": str(bench.old_client)},
-    )  # fmt: skip
-    assert old.stdin
-    assert old.stdout
     asked_again = []
+    server = bench.serve()
     try:
-        load = Load(bench, server, 8, 0.01)
-        with load:
+        with bench.old(server) as ask, Load(bench, server, 8, 0.01) as load:
             for number in range(rounds):
                 time.sleep(2)
-                how = (signal.SIGKILL, signal.SIGTERM)[number % 2]
-                server.end(how)
+                server.end((signal.SIGKILL, signal.SIGTERM)[number % 2])
                 time.sleep(1)
                 server.__exit__()
-                server = bench.serve(ports=(server.port, server.port_out), wait=False)
-                server.wait()
-                old.stdin.write('{"texts": ["' + bench.texts[0] + '"], "timeout": 20000}\n')
-                old.stdin.flush()
-                asked_again.append('"shape"' in old.stdout.readline())
+                server = bench.serve(ports=server.ports)
+                asked_again.append("shape" in ask(texts=bench.texts[:1], timeout=20_000))
             time.sleep(1)
     finally:
-        old.stdin.close()
-        old.wait(30)
         server.__exit__()
     found = f"new: {load}; old client answered {sum(asked_again)} of {rounds} times when it asked again"
-    return Outcome(
-        f"{rounds} restarts (SIGKILL, SIGTERM in turn) under 8 new clients", found, load.good and all(asked_again)
-    )
+    good = load.good and all(asked_again)
+    return Outcome(f"{rounds} restarts (SIGKILL, SIGTERM in turn) under 8 new clients", found, good)
+
+
+def _ended_under_load(bench: Bench, **options: Any) -> tuple[Server, int, float, list[tuple[Exception, float]]]:
+    """Two SIGTERM while 8 clients wait: the server, its status, when it ended; each client's error, and when."""
+    ended: list[tuple[Exception, float]] = []
+    with bench.serve(*faulty(batch_seconds=0.01)) as server:
+
+        def ask() -> None:
+            with server.client(**options) as client:
+                try:
+                    while True:
+                        client.encode(bench.texts[:64])
+                except Exception as error:
+                    ended.append((error, time.monotonic()))
+
+        threads = in_threads(*[ask] * 8)
+        time.sleep(3)
+        server.process.send_signal(signal.SIGTERM)
+        status = server.end(signal.SIGTERM)
+        stopped = time.monotonic()
+        join(threads, 90)
+    return server, status, stopped, ended
 
 
 @row("drain", "a second signal, and TERMINATION, while clients wait")
 def second_signal(bench: Bench) -> Outcome:
-    codes: list[str] = []
-    with bench.serve("-engine", FAULTY, "-engine_option", "batch_seconds=0.01") as server:
+    _, status, _, ended = _ended_under_load(bench, retry=False)
+    told = sum(isinstance(error, ServerShuttingDownError) for error, _ in ended)
+    found = f"exit {status}, {told} of 8 told shutting_down"
+    return Outcome("two SIGTERM with 8 clients waiting (retry=False)", found, status == 0 and told == 8)
 
-        def ask() -> None:
-            with BertClient(timeout=60_000, retry=False, **server.ports) as client:
-                try:
-                    while True:
-                        client.encode(bench.texts[:64])
-                except ServerShuttingDownError as error:
-                    codes.append(error.code)
 
-        threads = [threading.Thread(target=ask, daemon=True) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        time.sleep(3)
-        server.process.send_signal(signal.SIGTERM)
-        status = server.end(signal.SIGTERM)
-        for thread in threads:
-            thread.join(20)
-    good = status == 0 and len(codes) == 8
-    return Outcome(
-        "two SIGTERM with 8 clients waiting (retry=False)", f"exit {status}, {len(codes)} of 8 told shutting_down", good
+@row("gone", "SIGTERM, and no server in its place")
+def gone(bench: Bench) -> Outcome:
+    server, status, stopped, ended = _ended_under_load(bench)
+    line = (
+        f"{ServerShuttingDownError.__name__}: the server at localhost:{server.port} has shut down and none has taken "
     )
+    told = [moment - stopped for error, moment in ended if described(error).startswith(line)]
+    others = [described(error) for error, _ in ended if not described(error).startswith(line)]
+    slowest = max(told, default=float("nan"))
+    found = f"exit {status}; {len(told)} of 8 told that it is gone, the last after {slowest:.1f} s {others[:1] or ''}"
+    good = len(told) == 8 and not status and slowest < 15
+    return Outcome("two SIGTERM with 8 clients waiting, nothing follows", found, good)

@@ -5,19 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from functools import partial
 
-import numpy as np
 import zmq
-from bert_serving.client import BertClient
 
 from . import zmtp
-from .bench import FAULTY, Bench, Load, Outcome, Raw, Server, Watch, row
+from .bench import Bench, Load, Outcome, faulty, row
+from .server import CONTEXT, Raw, Server, meanwhile, watched
 
 MAX_GROWTH_MB = 2500
 """A peer on the same machine sends some 1.5 GB in the second between two looks."""
@@ -26,11 +23,9 @@ MAX_GROWTH_MB = 2500
 @row("overloaded", "queue full (-max_queue)")
 def overloaded(bench: Bench) -> Outcome:
     requests = bench.size(60, 20)
-    flags = ("-max_queue", "4", "-engine", FAULTY, "-engine_option", "batch_seconds=0.02")
-    with bench.serve(*flags) as server:
+    with bench.serve("-max_queue", "4", *faulty(batch_seconds=0.02)) as server:
         raw = Raw(server, b"raw")
-        raw.send(bench.texts[:1], 0)
-        raw.receive()
+        raw.ask(bench.texts[:1])
         began = time.monotonic()
         for number in range(1, 101):
             raw.send(bench.texts[:16], number)
@@ -43,15 +38,16 @@ def overloaded(bench: Bench) -> Outcome:
 
         def work(seed: int) -> int:
             chosen = random.Random(seed)
-            with BertClient(timeout=60_000, **server.ports) as client:
+            with server.client() as client:
                 return sum(bench.ask(client, bench.sample(chosen)) for _ in range(requests))
 
         with ThreadPoolExecutor(16) as pool:
             right = sum(pool.map(work, range(16)))
-        with Flood(bench, server):
+        with meanwhile(partial(_flood, bench, server)):
             for _ in range(8):  # it may find a place
-                old = _old_client_refused(bench, server.port, server.port_out)
-                if old != "answered":
+                with bench.old(server) as ask:
+                    answer = ask(texts=bench.texts[:1], timeout=20_000)
+                if old := answer.get("message", ""):
                     break
     found = (
         f"raw: {len(refused)} refused with {codes} (the first as answer {first + 1}, all 100 in {seconds:.1f} s); "
@@ -61,61 +57,32 @@ def overloaded(bench: Bench) -> Outcome:
     return Outcome("-max_queue 4: 100 requests at once, then 16 clients", found, good)
 
 
-class Flood:
+def _flood(bench: Bench, server: Server, over: threading.Event) -> None:
     """A client that keeps the queue full."""
-
-    def __init__(self, bench: Bench, server: Server) -> None:
-        self._client = Raw(server, b"flood")
-        self._texts = bench.texts[:16]
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def _run(self) -> None:
-        number = 0
-        while not self._over.wait(0.001):
-            number += 1
-            self._client.send(self._texts, number)
-            while self._client.sub.poll(0):
-                self._client.sub.recv_multipart()
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *exception: object) -> None:
-        self._over.set()
-        self._thread.join()
-        self._client.close()
-
-
-def _old_client_refused(bench: Bench, port: int, port_out: int) -> str:
-    script = Path(__file__).with_name("old_client.py")
-    done = subprocess.run(
-        [sys.executable, str(script), str(bench.old_client), str(port), str(port_out)],
-        input='{"texts": ["' + bench.texts[0] + '"], "timeout": 20000}\n', capture_output=True, text=True, timeout=60,
-        env={**os.environ, "PYTHONPATH": str(bench.old_client)},
-    )  # fmt: skip
-    return "answered" if '"shape"' in done.stdout else (done.stdout[:200] or done.stderr[-200:]).strip()
+    client, number = Raw(server, b"flood"), 0
+    while not over.wait(0.001):
+        number += 1
+        client.send(bench.texts[:16], number)
+        while client.sub.poll(0):
+            client.sub.recv_multipart()
+    client.close()
 
 
 @row("result-port", "hostile messages at the result port")
 def result_port(bench: Bench) -> Outcome:
     """Unsubscriptions for others, messages that are no subscription, subscriptions to everything and in masses."""
-    rounds = bench.size(200, 30)
+    rounds, heard = bench.size(200, 30), 0
     with bench.serve() as server:
-        context = zmq.Context()
         victim = Raw(server, b"victim")
-        victim.send(bench.texts[:1], 0)
-        victim.receive()
-        heard = 0
-        spy = context.socket(zmq.SUB)
+        victim.ask(bench.texts[:1])
+        spy = CONTEXT.socket(zmq.SUB)
         for topic in (b"", b"v", b"victim\0"):
             spy.setsockopt(zmq.SUBSCRIBE, topic)
         spy.connect(f"tcp://127.0.0.1:{server.port_out}")
         right = 0
         with Load(bench, server, 4, 0.01) as load:
             for number in range(rounds):
-                hostile = context.socket(zmq.XSUB)
-                hostile.setsockopt(zmq.LINGER, 0)
+                hostile = CONTEXT.socket(zmq.XSUB)
                 hostile.connect(f"tcp://127.0.0.1:{server.port_out}")
                 _unsubscribe_without_subscription(server.port_out, b"victim")
                 hostile.send(b"\7no subscription")
@@ -124,13 +91,12 @@ def result_port(bench: Bench) -> Outcome:
                 hostile.send(b"\x01newcomer")
                 texts = [number % len(bench.texts)]
                 for client in (victim, newcomer):
-                    client.send([bench.texts[one] for one in texts], number)
+                    client.send(bench.chosen(texts), number)
                 for client in (victim, newcomer):
-                    _, vectors = client.receive(30)
-                    right += isinstance(vectors, np.ndarray) and bench.right(vectors, texts)
+                    right += bench.right(client.receive(30)[1], texts)
                 newcomer.close()
                 hostile.close()
-        many = context.socket(zmq.XSUB)
+        many = CONTEXT.socket(zmq.XSUB)
         many.connect(f"tcp://127.0.0.1:{server.port_out}")
         for number in range(50_000):
             many.send(b"\x01mass-%d" % number)
@@ -138,25 +104,22 @@ def result_port(bench: Bench) -> Outcome:
             spy.recv_multipart()
             heard += 1
         time.sleep(1)
-        listening = server.status()["queue"]["listening_identities"]
-        victim.close()
-        context.destroy(0)
+        listening = server.queue("listening_identities")
+        for socket in (victim, spy, many):
+            socket.close()
     found = (
         f"{listening} readers after 50,000 subscriptions of one peer; victims: {right} of {2 * rounds} right; "
         f"spy heard {heard}; {load}"
     )
-    return Outcome(
-        f"{rounds} rounds beside 4 good clients",
-        found,
-        right == 2 * rounds and not heard and load.good and listening <= 10_010,
-    )
+    good = right == 2 * rounds and not heard and load.good and listening <= 10_010
+    return Outcome(f"{rounds} rounds beside 4 good clients", found, good)
 
 
 @row("endless", "messages without end")
 def endless(bench: Bench) -> Outcome:
     """Frame after frame of one message, each below the limit of a frame."""
     rounds, found = bench.size(6, 2), []
-    with bench.serve() as server, Watch(server) as memory, Load(bench, server, 4, 0.01) as load:
+    with bench.serve() as server, watched(server) as memory, Load(bench, server, 4, 0.01) as load:
         for number in range(rounds):
             port, kind, size = ((server.port, b"PUSH", 1 << 20), (server.port_out, b"SUB", 60_000))[number % 2]
             frame = b"\3" + size.to_bytes(8, "big") + bytes(size)
@@ -166,7 +129,7 @@ def endless(bench: Bench) -> Outcome:
                     peer.sendall(frame)
                     sent += size
             found.append(f"{sent / 1e6:.0f} MB" if time.monotonic() < began + 20 else "NOT CUT OFF")
-    good = load.good and "NOT CUT OFF" not in found and memory.peak - memory.first < MAX_GROWTH_MB
+    good = load.good and "NOT CUT OFF" not in found and memory.growth < MAX_GROWTH_MB
     cut = f"cut off after {', '.join(found)}"
     return Outcome(f"{rounds} peers, at both ports in turn", f"{cut}; {memory}; {load}", good)
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bert_serving.client import BertClient
 
-from .bench import TOLERANCE, Bench, Outcome, Raw, Server, row
+from .bench import TOLERANCE, Bench, Outcome, described, row
+from .server import Raw, Server
 
 
 def _cases(bench: Bench) -> dict[str, Any]:
@@ -57,25 +52,22 @@ def oddities(bench: Bench) -> Outcome:
                     kinds["right"] += 1
                 else:
                     failures.append(f"{who}, {name}: wrong vectors")
-        restarts = server.status()["workers"][0]["restarts"]
-    found = f"{kinds['right']} right, {kinds['error']} clear errors, {restarts} restarts" + "".join(
-        f"; {one}" for one in failures
-    )
+        restarts = server.restarts()
+    counts = f"{kinds['right']} right, {kinds['error']} clear errors, {restarts} restarts"
+    found = "; ".join([counts, *failures])
     return Outcome(f"{len(cases)} kinds of texts, 3 ways", found, not failures and not restarts)
 
 
 def _is_right(bench: Bench, texts: Any, found: np.ndarray) -> bool:
     """First and last vector, and the number of all."""
-    compute = bench.oracle.tokenized if isinstance(texts[0], list) else bench.oracle
-    expected = compute([texts[0], texts[-1]])
+    expected = bench.oracle.encode([texts[0], texts[-1]])
     return len(found) == len(texts) and float(np.abs(found[[0, -1]] - expected).max()) <= TOLERANCE
 
 
 def _raw(bench: Bench, server: Server, texts: Any) -> np.ndarray | str:
     client = Raw(server, b"odd")
     try:
-        client.send(texts, 1)
-        _, answer = client.receive(180)
+        answer = client.ask(texts, timeout=180)
     except TimeoutError:
         return "Timeout"
     finally:
@@ -84,24 +76,17 @@ def _raw(bench: Bench, server: Server, texts: Any) -> np.ndarray | str:
 
 
 def _new(bench: Bench, server: Server, texts: Any) -> np.ndarray | str:
-    with BertClient(timeout=180_000, **server.ports) as client:
+    with server.client(180_000) as client:
         try:
             return client.encode(texts, is_tokenized=_is_tokenized(texts))
         except Exception as error:
-            return f"{type(error).__name__}: {error}"
+            return described(error)
 
 
 def _old(bench: Bench, server: Server, texts: Any) -> np.ndarray | str:
     """Only the first and the last vector come back; the others are zeros."""
-    script = Path(__file__).with_name("old_client.py")
-    done = subprocess.run(
-        [sys.executable, str(script), str(bench.old_client), str(server.port), str(server.port_out)],
-        input=json.dumps({"texts": texts, "is_tokenized": _is_tokenized(texts), "timeout": 180_000}) + "\n",
-        capture_output=True, text=True, timeout=240, env={**os.environ, "PYTHONPATH": str(bench.old_client)},
-    )  # fmt: skip
-    if done.returncode:
-        return f"Timeout: {done.stderr[-300:]}"
-    answer = json.loads(done.stdout)
+    with bench.old(server) as ask:
+        answer = ask(texts=texts, is_tokenized=_is_tokenized(texts), timeout=180_000)
     if "error" in answer:
         return f"{answer['error']}: {answer['message']}"
     vectors = np.zeros(answer["shape"], np.float32)

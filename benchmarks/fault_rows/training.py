@@ -8,16 +8,16 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bert_serving.client import BertClient
+from common import program
 
-from .bench import Bench, Outcome, Server, row, until
+from .bench import Bench, Outcome, fill_with_noise, halve, row
+from .server import until
 
 MAX_MEMORY_MB = 4000
 """For 50,000 labels: with their confusion matrix 20,000."""
@@ -41,13 +41,10 @@ class _Done:
         return f"exit {self.status}, {self.errors[-1:]}"[:200]
 
 
-def _run(folder: Path, *command: str | Path) -> _Done:
+def _run(folder: Path, *command: str) -> _Done:
     began = time.monotonic()
-    program = Path(sys.executable).with_name(str(command[0]))
     with (folder / "stderr").open("w+") as errors:
-        process = subprocess.Popen(
-            [str(program), *map(str, command[1:])], cwd=folder, stdout=subprocess.DEVNULL, stderr=errors
-        )
+        process = subprocess.Popen(_line(*command), cwd=folder, stdout=subprocess.DEVNULL, stderr=errors)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         errors.seek(0)
@@ -55,7 +52,12 @@ def _run(folder: Path, *command: str | Path) -> _Done:
     return _Done(process.returncode, lines, usage.ru_maxrss * 1024 / 1e6, time.monotonic() - began)
 
 
-def _write_rows(folder: Path, labels: int, rows: int, characters: list[str]) -> None:
+def _line(name: str, *arguments: str) -> list[str]:
+    return [program(name), *arguments]
+
+
+def _write_rows(folder: Path, labels: int, rows: int, bench: Bench) -> None:
+    characters = sorted(set("".join(bench.texts)))
     rng = random.Random(3)
     folder.mkdir()
 
@@ -67,10 +69,6 @@ def _write_rows(folder: Path, labels: int, rows: int, characters: list[str]) -> 
     (folder / "train.tsv").write_text("".join(known + more), encoding="utf-8")
     for name, count in (("dev", 1000), ("test", 50)):
         (folder / f"{name}.tsv").write_text("".join(line(rng.randrange(labels)) for _ in range(count)))
-
-
-def _characters(bench: Bench) -> list[str]:
-    return sorted({character for text in bench.texts for character in text})
 
 
 def _training(folder: Path, bench: Bench, output: str, *flags: str) -> list[str]:
@@ -88,7 +86,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
 def overwrite(bench: Bench) -> Outcome:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _write_rows(folder / "data", 5, 100, _characters(bench))
+        _write_rows(folder / "data", 5, 100, bench)
         train = _training(folder, bench, "model", "--num_train_epochs=1")
         made = _run(folder, *train)
         if made.status:
@@ -131,9 +129,9 @@ def overwrite(bench: Bench) -> Outcome:
         return Outcome(f"{len(cases) + 2} commands", "; ".join(failed) or found, not failed)
 
 
-def _served_alike(model: Path, texts: list[str], answers: list[dict]) -> int:
+def _served_alike(bench: Bench, model: Path, texts: list[str], answers: list[dict]) -> int:
     """How many texts a server gives the classes and scores that ``bert-ft predict`` gave."""
-    with Server(["-model_dir", str(model)]) as server, BertClient(timeout=60_000, **server.ports) as client:
+    with bench.serve(model_dir=model) as server, server.client() as client:
         found = client.classify(texts)
     return sum(
         one.label == answer["label"] and all(abs(one.scores[name] - p) < 1e-5 for name, p in answer["scores"].items())
@@ -149,7 +147,7 @@ def labels(bench: Bench) -> Outcome:
     for count in counts:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            _write_rows(folder / "data", count, count, _characters(bench))
+            _write_rows(folder / "data", count, count, bench)
             every = ["--do_train", "--do_eval", "--do_predict", "--num_train_epochs=0.05"]
             trained = _run(folder, *_training(folder, bench, "model", *every))
             (folder / "texts.txt").write_text("".join(f"{text}\n" for text in bench.texts[:20]), encoding="utf-8")
@@ -164,7 +162,7 @@ def labels(bench: Bench) -> Outcome:
             with (folder / "answers.jsonl").open(encoding="utf-8") as lines:
                 answers = [json.loads(line) for line in lines]
             whole = [len(answer["scores"]) == count for answer in answers]
-            served = _served_alike(folder / "model", bench.texts[:20], answers)
+            served = _served_alike(bench, folder / "model", bench.texts[:20], answers)
             rows = sum(1 for _ in (folder / "model" / "test_results.tsv").open())
             memory = max(trained.memory_mb, asked.memory_mb)
             found.append(
@@ -206,11 +204,10 @@ def numbers(bench: Bench) -> Outcome:
 def state(bench: Bench) -> Outcome:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _write_rows(folder / "data", 5, 100, _characters(bench))
+        _write_rows(folder / "data", 5, 100, bench)
         train = _training(folder, bench, "model", "--num_train_epochs=500")
-        program = Path(sys.executable).with_name(train[0])
         with (folder / "stderr").open("w") as errors:
-            process = subprocess.Popen([str(program), *train[1:]], cwd=folder, stderr=errors, stdout=errors)
+            process = subprocess.Popen(_line(*train), cwd=folder, stderr=errors, stdout=errors)
             until(lambda: (folder / "model" / "training_state" / "training_state.json").exists(), 120)
             process.send_signal(signal.SIGINT)
             if process.wait(60) != 130:
@@ -229,12 +226,4 @@ def state(bench: Bench) -> Outcome:
         return Outcome(f"{len(cases)} damages", "; ".join([found, *failed]), not failed)
 
 
-def _halve(path: Path) -> None:
-    os.truncate(path, path.stat().st_size // 2)
-
-
-_DAMAGES: dict[str, Callable[[Path], object]] = {
-    "cut": _halve,
-    "of noise": lambda path: path.write_bytes(os.urandom(path.stat().st_size)),
-    "missing": lambda path: path.unlink(),
-}
+_DAMAGES: dict[str, Callable[[Path], object]] = {"cut": halve, "of noise": fill_with_noise, "missing": Path.unlink}

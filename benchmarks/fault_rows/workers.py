@@ -11,64 +11,62 @@ import sys
 import threading
 import time
 
-from bert_serving.client import BertClient, EngineFailedError
+from bert_serving.client import EngineFailedError
+from common import READY
 
-from .bench import FAULTY, READY, Bench, Load, Outcome, Server, row, until
+from .bench import Bench, Load, Outcome, faulty, row
+from .server import meanwhile, until
 
 
-def _killed(bench: Bench, workers: int) -> Outcome:
+@row("killed-3", "SIGKILL of a ready worker, 3 workers", workers=3)
+@row("killed-1", "SIGKILL of a ready worker, 1 worker", workers=1)
+def killed(bench: Bench, workers: int) -> Outcome:
     every, total = (2.0, 600) if bench.quick else (10.0, 2000)
     least = 3
+    kills = 0
     with bench.serve("-num_worker", str(workers)) as server:
-        over, kills = threading.Event(), [0]
-        killer = threading.Thread(target=_kill_ready, args=(server, every, over, kills), daemon=True)
+
+        def kill_ready(over: threading.Event) -> None:
+            nonlocal kills
+            while not over.wait(every):
+                ready = [one["pid"] for one in server.status()["workers"] if one["state"] in ("idle", "busy")]
+                if ready and not over.is_set():
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(random.choice(ready), signal.SIGKILL)
+                        kills += 1
+
         pause = 8 * every * (least + 1) / total
-        with Load(bench, server, 8, pause, total) as load:
-            killer.start()
+        with Load(bench, server, 8, pause, total) as load, meanwhile(kill_ready):
             load.join(every * 60)
-            over.set()
-        killer.join()
-        restarts = sum(worker["restarts"] for worker in server.status()["workers"])
+        restarts = server.restarts()
         logged = server.log.count("is lost: killed by SIGKILL")
-    found = f"{kills[0]} kills, {restarts} restarts in status, {logged} in the log; {load}"
-    good = load.good and load.answers == total and kills[0] >= least and restarts == logged == kills[0]
+    found = f"{kills} kills, {restarts} restarts in status, {logged} in the log; {load}"
+    good = load.good and load.answers == total and kills >= least and restarts == logged == kills
     return Outcome(
         f"{total} requests of 8 clients, {workers} worker(s), a ready one killed every {every:g} s", found, good
     )
 
 
-def _kill_ready(server: Server, every: float, over: threading.Event, kills: list[int]) -> None:
-    while not over.wait(every):
-        ready = [one["pid"] for one in server.status()["workers"] if one["state"] in ("idle", "busy")]
-        if ready and not over.is_set():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(random.choice(ready), signal.SIGKILL)
-                kills[0] += 1
-
-
-@row("killed-1", "SIGKILL of a ready worker, 1 worker")
-def killed_one(bench: Bench) -> Outcome:
-    return _killed(bench, 1)
-
-
-@row("killed-3", "SIGKILL of a ready worker, 3 workers")
-def killed_three(bench: Bench) -> Outcome:
-    return _killed(bench, 3)
-
-
-def _poisoned(bench: Bench, key: str, *flags: str, expected: str, lost: bool, maximum: int = 3) -> Outcome:
+@row("stuck", "a text at which the worker hangs", key="sleep_id", told="no sign of life for")
+@row("memory", "a text of which the worker runs out of memory", key="memory_id", told="out of memory")
+@row(
+    "raise",
+    "a text of which the engine raises an exception with a path in it",
+    key="error_id",
+    told="the engine raised RuntimeError; the server's log says more",
+)
+@row("crash", "a text that crashes the worker each time", key="crash_id", told="killed by SIGKILL")
+def poisoned(bench: Bench, key: str, told: str) -> Outcome:
     """Requests of 8 texts with a poisoned one, and one poisoned alone, while 4 good clients ask."""
-    times = bench.size(maximum, 1)
-    word, number = bench.oracle.poison
+    word, number = bench.poison
+    times, flags, lost = bench.size(3, 1), faulty(**{key: number}), key != "error_id"
+    if key == "sleep_id":
+        times, flags = 1, [*faulty(sleep_id=number, sleep_seconds=3600), "-worker_timeout", str(bench.size(10, 6))]
     rng = random.Random(3)
     answers: list[str] = []
-    with (
-        bench.serve("-engine", FAULTY, "-engine_option", f"{key}={number}", *flags) as server,
-        Load(bench, server, 4, 0.02) as load,
-        BertClient(timeout=120_000, **server.ports) as client,
-    ):
+    with bench.serve(*flags) as server, Load(bench, server, 4, 0.02) as load, server.client(120_000) as client:
         for _ in range(times):
-            texts = [bench.texts[one] for one in bench.sample(rng, 7)]
+            texts = bench.chosen(bench.sample(rng, 7))
             texts.insert(rng.randrange(len(texts) + 1), word)
             for request in (texts, [word]):
                 try:
@@ -76,35 +74,11 @@ def _poisoned(bench: Bench, key: str, *flags: str, expected: str, lost: bool, ma
                 except EngineFailedError as error:
                     answers.append(error.message)
         right = bench.ask(client, bench.sample(rng))
-        restarts = sum(worker["restarts"] for worker in server.status()["workers"])
-    good = right and load.good and len(answers) == 2 * times and all(expected in one for one in answers)
+        restarts = server.restarts()
+    good = right and load.good and len(answers) == 2 * times and all(told in one for one in answers)
     found = f"{len(answers)} of {2 * times} refused ({answers[-1:]}), {restarts} restarts; good clients: {load}"
-    return Outcome(
-        f"{2 * times} requests with a poisoned text among 4 good clients", found, good and (restarts > 0) == lost
-    )
-
-
-@row("crash", "a text that crashes the worker each time")
-def crash(bench: Bench) -> Outcome:
-    return _poisoned(bench, "crash_id", expected="killed by SIGKILL", lost=True)
-
-
-@row("raise", "a text of which the engine raises an exception with a path in it")
-def raises(bench: Bench) -> Outcome:
-    return _poisoned(
-        bench, "error_id", expected="the engine raised RuntimeError; the server's log says more", lost=False
-    )
-
-
-@row("memory", "a text of which the worker runs out of memory")
-def memory(bench: Bench) -> Outcome:
-    return _poisoned(bench, "memory_id", expected="out of memory", lost=True)
-
-
-@row("stuck", "a text at which the worker hangs")
-def stuck(bench: Bench) -> Outcome:
-    flags = ("-engine_option", "sleep_seconds=3600", "-worker_timeout", str(bench.size(10, 6)))
-    return _poisoned(bench, "sleep_id", *flags, expected="no sign of life for", lost=True, maximum=1)
+    sent = f"{2 * times} requests with a poisoned text among 4 good clients"
+    return Outcome(sent, found, good and (restarts > 0) == lost)
 
 
 @row("once", "a worker that dies once with every client's request in it")
@@ -128,7 +102,7 @@ def slow_start(bench: Bench) -> Outcome:
             seconds, retries = time.monotonic() - began, server.log.count("it was not ready within")
             right = False
             if READY in server.log:
-                with BertClient(timeout=120_000, **server.ports) as client:
+                with server.client(120_000) as client:
                     right = bench.ask(client, [0, 1, 2])
             last = server.log.splitlines()[-1]
     finally:

@@ -22,15 +22,9 @@ def connect(port: int, kind: bytes) -> socket.socket:
 
 
 def message(*frames: bytes) -> bytes:
-    """The bytes of one message."""
-    out = []
-    for place, frame in enumerate(frames):
-        more = int(place < len(frames) - 1)
-        if len(frame) < 256:
-            out.append(bytes([more, len(frame)]) + frame)
-        else:
-            out.append(bytes([more | 2]) + struct.pack("!Q", len(frame)) + frame)
-    return b"".join(out)
+    """The bytes of one message of frames below 256 bytes."""
+    last = len(frames) - 1
+    return b"".join(bytes([place < last, len(frame)]) + frame for place, frame in enumerate(frames))
 
 
 def _property(name: bytes, value: bytes) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.common import least_cosine
 from benchmarks.peers.worker_process import WorkerProcess
 
 KEPT_SIZES = 2
@@ -53,9 +54,8 @@ class Measured:
         """Take the vectors of the size that seems best."""
         self._worker.ask(vectors=next(iter(self.seconds)), into=str(file))
         vectors = np.load(file)
-        lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(reference, axis=1)
         self._distance = {
-            "least_cosine": float(((vectors * reference).sum(axis=1) / lengths).min()),
+            "least_cosine": least_cosine(vectors, reference),
             "largest_difference": float(np.abs(vectors - reference).max()),
         }
 

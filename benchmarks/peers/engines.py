@@ -24,6 +24,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -31,14 +32,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bert_serving.benchmark.peak import flop_per_token
+from bert_serving.server.options import ServerOptions
 
+from benchmarks.common import command_line, read_texts
 from benchmarks.peers.engine_table import Measured, Roof, markdown
 from benchmarks.peers.environments import python_of
-from benchmarks.peers.prepared import export_huggingface, export_onnx, flops_per_token, read_texts, tokenize
-from benchmarks.peers.worker_process import WorkerError, WorkerProcess
-from bert_ft.checkpoint.directory import open_model_directory
-from bert_ft.hardware.choice import AUTO, choose, is_installed
+from benchmarks.peers.worker_process import WORKERS, WorkerError, WorkerProcess
+from bert_ft import ModelDirectory
+from bert_ft.engines.selection import select
+from bert_ft.hardware.choice import AUTO
 from bert_ft.hardware.processor import this_processor, usable_cores
+from bert_ft.text.inputs import InputBuilder
 
 PRECISIONS = {
     "tensorflow": ("fp32", "bf16"),
@@ -87,8 +92,7 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model_dir", type=Path, required=True)
+    parser = command_line(__doc__, "model_dir")
     parser.add_argument("--texts", type=Path, required=True, help="a text a line, or label TAB text")
     parser.add_argument("--envs", type=Path, required=True, help="folder of the peers' environments")
     parser.add_argument("--peers", nargs="*", choices=["torch", "onnxruntime", "openvino"], default=["torch"])
@@ -106,22 +110,33 @@ def _options() -> argparse.Namespace:
 
 def _specification(options: argparse.Namespace, work: Path) -> dict[str, Any]:
     """What all workers are told."""
-    tokens = tokenize(
-        options.model_dir, read_texts(options.texts, options.count), options.max_seq_length, work / "t.npz"
-    )
-    config = open_model_directory(options.model_dir).config
+    model = ModelDirectory.open(options.model_dir)
+    builder = InputBuilder(model.tokenizer(), options.max_seq_length)
+    inputs = builder.pairs([(text, None) for text in read_texts(options.texts, options.count)])
+    lengths = [len(one.ids) for one in inputs]
+    np.savez(work / "t.npz", ids=np.concatenate([np.array(one.ids, np.int32) for one in inputs]), lengths=lengths)
     specification: dict[str, Any] = {
-        "model_dir": str(options.model_dir.resolve()), "tokens": str(tokens.path), "count": tokens.total,
-        "lengths": tokens.lengths.tolist(), "threads": options.threads, "flops": flops_per_token(config),
-        "hidden": config.hidden_size, "heads": config.num_attention_heads,
+        "model_dir": str(options.model_dir.resolve()), "tokens": str(work / "t.npz"), "count": sum(lengths),
+        "lengths": lengths, "threads": options.threads,
+        "flops": flop_per_token(model.config, ServerOptions(str(options.model_dir), pooling_layer=(-1,))),
+        "hidden": model.config.hidden_size, "heads": model.config.num_attention_heads,
+        "huggingface": str(work / "huggingface"), "onnx": str(work / "model.onnx"),
     }  # fmt: skip
     if options.peers:
+        from bert_ft.checkpoint.huggingface.convert import export_model  # imports TensorFlow: seconds
+
         torch_python = python_of("torch", options.envs)
-        huggingface = export_huggingface(options.model_dir, work / "huggingface")
-        specification["huggingface"] = str(huggingface)
+        export_model(options.model_dir, work / "huggingface")
         if set(options.peers) - {"torch"}:
-            specification["onnx"] = str(export_onnx(torch_python, huggingface, work / "model.onnx"))
+            _export_onnx(torch_python, specification)
     return specification
+
+
+def _export_onnx(torch_python: Path, specification: dict[str, Any]) -> None:
+    command = [str(torch_python), str(WORKERS / "export_onnx.py"), specification["huggingface"], specification["onnx"]]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"export to ONNX failed:\n{done.stderr[-2000:]}")
 
 
 def _start(options: argparse.Namespace, common: dict[str, Any]) -> tuple[list[WorkerProcess], dict[str, str]]:
@@ -148,8 +163,7 @@ def _start(options: argparse.Namespace, common: dict[str, Any]) -> tuple[list[Wo
 
 
 def _our_engine(options: argparse.Namespace, precision: str) -> str:
-    choice = choose(precision, AUTO, this_processor(), gpu=False, openvino=is_installed("openvino"))
-    return options.our_engine or choice.engine
+    return options.our_engine or select(AUTO, precision, gpu=False).engine
 
 
 def _rows(options: argparse.Namespace, peer: str) -> list[tuple[str, list[str]]]:

@@ -23,10 +23,7 @@ class Environment(NamedTuple):
 
 TORCH = ("torch==2.13.0",)
 ENVIRONMENTS = {
-    "torch": Environment(
-        ("torch", "transformers", "onnx"),
-        (TORCH, ("transformers==5.23.0", "onnx==1.23.2")),
-    ),
+    "torch": Environment(("torch", "transformers", "onnx"), (TORCH, ("transformers==5.23.0", "onnx==1.23.2"))),
     "onnxruntime": Environment(("onnxruntime", "onnx"), (("onnxruntime==1.31.1", "onnx==1.23.2", "sympy"),)),
     "openvino": Environment(("openvino", "nncf"), (("openvino==2026.4.1", "nncf==3.4.0"),)),
     "sentence_transformers": Environment(
@@ -35,15 +32,8 @@ ENVIRONMENTS = {
     ),
 }
 # The newest that Python 3.7 and TensorFlow 1.15 can work with
-_LEGACY = (
-    "tensorflow==1.15.5",
-    "protobuf<3.21",
-    "numpy<1.19",
-    "flask<2",
-    "markupsafe<2",
-    "bert-serving-server==1.10.0",
-    "bert-serving-client==1.10.0",
-)
+_LEGACY = ("tensorflow==1.15.5", "protobuf<3.21", "numpy<1.19", "flask<2", "markupsafe<2")
+_ORIGINAL = ("bert-serving-server==1.10.0", "bert-serving-client==1.10.0")
 
 
 def python_of(name: str, folder: Path) -> Path:
@@ -71,15 +61,16 @@ def legacy_server(place: Path, python37: str) -> Path:
     Args:
         python37: a Python 3.7, the last one that TensorFlow 1.15 has wheels for.
     """
-    program = place.resolve() / "bin" / "bert-serving-start"
+    programs = place.resolve() / "bin"
+    program = programs / "bert-serving-start"
     if not program.exists():
         found = shutil.which(python37)
         if not found:
             sys.exit(f"{place}: has no bert-serving-start, and {python37} to make it with is not there: --python37")
         print(f"installing bert-serving-server 1.10.0 into {place}", file=sys.stderr, flush=True)
         subprocess.run([found, "-m", "venv", str(place)], check=True)
-        _pip(place.resolve() / "bin" / "python", ("-U", "pip"))
-        _pip(place.resolve() / "bin" / "python", _LEGACY)
+        _pip(programs / "python", ("-U", "pip"))
+        _pip(programs / "python", _LEGACY + _ORIGINAL)
     return program
 
 

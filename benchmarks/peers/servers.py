@@ -15,32 +15,31 @@ batch to its longest text. Vectors are compared with the first server's. FILE ha
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
 import json
 import statistics
 import sys
-import threading
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bert_serving.client import BertClient
 
+from benchmarks import common
+from benchmarks.common import LONG_MS, command_line, least_cosine, read_texts
 from benchmarks.peers.environments import legacy_server
-from benchmarks.peers.prepared import read_texts
-from benchmarks.peers.process_memory import server_memory
-from benchmarks.servers import our_program, serving
 
 ALL_SET = 600
-TIMEOUT_MS = 3_600_000
 COMPARED = 64
 
 
 @dataclass
 class Server:
-    """A program with its flags, and the figures of each round.
+    """Ours or another program, with its flags, and the figures of each round.
 
     Attributes:
         ready: seconds from the command to "all set".
@@ -51,8 +50,8 @@ class Server:
     """
 
     name: str
-    program: Path
     flags: list[str]
+    command: list[str] = field(default_factory=list)
     ready: list[float] = field(default_factory=list)
     bulk: list[float] = field(default_factory=list)
     crowd: list[float] = field(default_factory=list)
@@ -61,59 +60,39 @@ class Server:
 
     def turn(self, texts: list[str], clients: int, seconds: float) -> None:
         """Start, measure, stop."""
-        with serving(self.program, self.flags, timeout=ALL_SET) as (port, port_out, ready):
-            self.ready.append(ready)
-            with BertClient(port=port, port_out=port_out, timeout=TIMEOUT_MS) as client:
+        with common.Server(self.flags, self.command, patience=ALL_SET) as server:
+            self.ready.append(server.ready_seconds)
+            with server.client(LONG_MS) as client:
                 self.vectors = client.encode(texts[:COMPARED])
                 began = time.monotonic()
                 client.encode(texts)
                 self.bulk.append(len(texts) / (time.monotonic() - began))
             if clients:
-                self.crowd.append(crowd_rate(port, port_out, texts, clients, seconds))
-            self.memory.append(server_memory(port))
+                self.crowd.append(crowd_rate(server, texts, clients, seconds))
+            self.memory.append(server.memory_mb())
 
     def record(self) -> dict[str, Any]:
-        return {
-            "server": self.name, "flags": self.flags, "ready_seconds": self.ready, "bulk_per_second": self.bulk,
-            "clients_per_second": self.crowd, "memory_mb": self.memory,
-        }  # fmt: skip
+        figures = {"ready_seconds": self.ready, "bulk_per_second": self.bulk, "clients_per_second": self.crowd}
+        return {"server": self.name, "flags": self.flags, **figures, "memory_mb": self.memory}
 
 
-def crowd_rate(port: int, port_out: int, texts: list[str], clients: int, seconds: float) -> float:
+def crowd_rate(server: common.Server, texts: list[str], clients: int, seconds: float) -> float:
     """Sentences/s that all clients get together, each asking for one at a time; the first answers do not count."""
-    counts = [0] * clients
-    barrier = threading.Barrier(clients + 1)
-    faults: list[BaseException] = []
-    ended = threading.Event()
+    with contextlib.ExitStack() as stack:
+        crowd = [stack.enter_context(server.client(LONG_MS)) for _ in range(clients)]
+        for client in crowd:
+            client.encode(texts[:1])
+        end = time.monotonic() + seconds
 
-    def ask(number: int) -> None:
-        try:
-            with BertClient(port=port, port_out=port_out, timeout=TIMEOUT_MS) as client:
-                client.encode([texts[number]])
-                barrier.wait()
-                while not ended.is_set():
-                    client.encode([texts[(number + clients * counts[number]) % len(texts)]])
-                    counts[number] += 1
-        except Exception as error:
-            faults.append(error)
-            barrier.abort()
+        def ask(number: int) -> int:
+            for count in itertools.count():
+                crowd[number].encode([texts[(number + clients * count) % len(texts)]])
+                if time.monotonic() > end:
+                    return count
+            raise AssertionError
 
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(clients)]
-    for thread in threads:
-        thread.start()
-    try:
-        barrier.wait()
-        began = time.monotonic()
-        time.sleep(seconds)
-        total, taken = sum(counts), time.monotonic() - began
-    except threading.BrokenBarrierError:
-        total, taken = 0, 1.0
-    ended.set()
-    for thread in threads:
-        thread.join()
-    if faults:
-        raise faults[0]
-    return total / taken
+        with ThreadPoolExecutor(clients) as pool:
+            return sum(pool.map(ask, range(clients))) / seconds
 
 
 def main() -> int:
@@ -166,8 +145,7 @@ def markdown(servers: list[Server], clients: int) -> str:
 def _distance(first: np.ndarray | None, other: np.ndarray | None) -> str:
     assert first is not None
     assert other is not None
-    lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(other, axis=1)
-    return f"{((first * other).sum(axis=1) / lengths).min():.6f} | {np.abs(first - other).max():.1e}"
+    return f"{least_cosine(first, other):.6f} | {np.abs(first - other).max():.1e}"
 
 
 def _ratios(servers: list[Server]) -> list[str]:
@@ -183,11 +161,9 @@ def _ratios(servers: list[Server]) -> list[str]:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__, "model_dir", "texts")
     parser.add_argument("--legacy", type=Path, help="without it, ours alone")
     parser.add_argument("--python37", default="python3.7", help="to make --legacy with")
-    parser.add_argument("--model_dir", type=Path, required=True)
-    parser.add_argument("--texts", type=Path, required=True)
     parser.add_argument("--precision", nargs="+", choices=["fp32", "bf16", "int8"], default=["fp32", "bf16"])
     parser.add_argument("--sentences", type=int, default=2048, help="taken evenly from the file")
     parser.add_argument("--clients", type=int, default=16, help="0: none")
@@ -200,13 +176,13 @@ def _options() -> argparse.Namespace:
 def _servers(options: argparse.Namespace) -> list[Server]:
     model = ["-model_dir", str(options.model_dir.resolve())]
     servers = [
-        Server(f"ours {precision}", our_program(), [*model, "-max_seq_len", "128", "-precision", precision])
+        Server(f"ours {precision}", [*model, "-max_seq_len", "128", "-precision", precision])
         for precision in options.precision
     ]
     if options.legacy:
         program = legacy_server(options.legacy, options.python37)
         for length in ("128", "NONE"):
-            servers.append(Server(f"original {length}", program, [*model, "-cpu", "-max_seq_len", length]))
+            servers.append(Server(f"original {length}", [*model, "-cpu", "-max_seq_len", length], [str(program)]))
     return servers
 
 

@@ -111,13 +111,8 @@ def _measure(job: dict[str, Any], plan: dict[str, Any], start: Any, counted_left
         if limit is not None:
             with counted_left.get_lock():
                 counted_left.value -= 1
-    return {
-        "latencies": latencies,
-        "began": began,
-        "ended": ended,
-        "processor_seconds": processor,
-        "warm_up_texts": len(warm_up),
-    }
+    times = {"latencies": latencies, "began": began, "ended": ended, "processor_seconds": processor}
+    return {**times, "warm_up_texts": len(warm_up)}
 
 
 def _batch(texts: list[str], first: int, size: int, step: int) -> list[str]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from bert_serving.benchmark.options import BenchmarkOptions
 from bert_serving.benchmark.peak import flop_per_token, measure_roof
 from bert_serving.benchmark.plan import ClientPlan, Load, Plan, Session, in_turn
@@ -117,37 +118,20 @@ def run_load(server: ServerProcess, load: Load, workload: Workload) -> list[Clie
 
 def _times(plan: ClientPlan, result: dict[str, Any], workload: Workload) -> ClientTimes:
     texts = plan.batch_size * len(result["latencies"])
-    count = len(workload.texts)
-    rounds, rest = divmod(texts, count) if plan.step else (0, 0)
-    if plan.step:
-        pieces = rounds * int(workload.pieces.sum())
-        pieces += sum(int(workload.pieces[(plan.first + offset) % count]) for offset in range(rest))
-    else:
-        pieces = texts * int(workload.pieces[plan.first])
+    sent = (plan.first + plan.step * np.arange(texts)) % len(workload.texts)
     latencies, began, ended = result["latencies"], result["began"], result["ended"]
-    return ClientTimes(texts, pieces, latencies, began, ended, result["processor_seconds"])
+    return ClientTimes(texts, int(workload.pieces[sent].sum()), latencies, began, ended, result["processor_seconds"])
 
 
 def _run_clients(server: ServerProcess, load: Load, texts: list[str]) -> list[dict[str, Any]]:
-    job = {
-        "host": HOST,
-        "port": server.options.port,
-        "port_out": server.options.port_out,
-        "texts": texts,
-        "seconds": load.seconds,
-        "clients": [client._asdict() for client in load.clients],
-    }
+    ports = {"host": HOST, "port": server.options.port, "port_out": server.options.port_out}
+    job = {**ports, "texts": texts, "seconds": load.seconds, "clients": [one._asdict() for one in load.clients]}
     process = subprocess.Popen(
         [sys.executable, "-m", "bert_serving.benchmark.load"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", start_new_session=True,
         # numpy's threads would be made for nothing, and forking is for processes with one
         env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"},
-        start_new_session=True,
-    )
+    )  # fmt: skip
     try:
         answer = _answer(process, json.dumps(job), server)
     finally:

@@ -141,9 +141,8 @@ def _axes() -> list[click.Option]:
         axis("max_batch_size", "TEXTS…", "sweep the server's -max_batch_size"),
         axis("max_batch_tokens", "PIECES…", "sweep the server's -max_batch_tokens", AddedOption),
         axis(
-            "max_seq_len",
-            "PIECES…",
-            "sweep the length of the texts: all of just so many pieces, the server's -max_seq_len",
+            "max_seq_len", "PIECES…",
+            "sweep the length of the texts: all of just so many pieces, the server's -max_seq_len"
         ),
         axis("pooling_layer", "LAYER…", "sweep the server's -pooling_layer"),
         AddedOption(
@@ -155,56 +154,41 @@ def _axes() -> list[click.Option]:
 
 def _load() -> list[click.Option]:
     return [
-        AddedOption(["-num_client"], type=POSITIVE, default=1, metavar="CLIENTS", help="clients of the other axes"),
+        _count("-num_client", 1, "CLIENTS", "clients of the other axes"),
         AddedOption(
-            ["-client_batch_size"],
-            type=POSITIVE,
-            metavar="TEXTS",
-            show_default="256; 1 for -test_num_client",
-            help="texts of a request on the other axes; less on -test_max_seq_len: 8192 pieces",
+            ["-client_batch_size"], type=POSITIVE, metavar="TEXTS", show_default="256; 1 for -test_num_client",
+            help="texts of a request on the other axes; less on -test_max_seq_len: 8192 pieces"
         ),
-        AddedOption(
-            ["-bulk_texts"], type=POSITIVE, default=4096, metavar="TEXTS", help="the bulk request of -test_mixed"
-        ),
-        AddedOption(
-            ["-mixed_clients"], type=POSITIVE, default=16, metavar="CLIENTS", help="the many clients of -test_mixed"
-        ),
+        _count("-bulk_texts", 4096, "TEXTS", "the bulk request of -test_mixed"),
+        _count("-mixed_clients", 16, "CLIENTS", "the many clients of -test_mixed"),
         AddedOption(["-texts"], metavar="FILE", show_default="generated", help="texts to send, one a line, UTF-8"),
         click.Option(
-            ["-client_vocab_file"],
-            metavar="FILE",
-            show_default="the model's vocabulary",
-            help="words that texts are generated from",
+            ["-client_vocab_file"], metavar="FILE", show_default="the model's vocabulary",
+            help="words that texts are generated from"
+        ),
+        _count("-num_text", 4096, "TEXTS", "different texts, of -texts or generated"),
+        AddedOption(
+            ["-mean_length"], type=click.FloatRange(min=3), default=32.0, metavar="PIECES",
+            help="mean length of generated texts (log-normal), [CLS] and [SEP] included"
         ),
         AddedOption(
-            ["-num_text"], type=POSITIVE, default=4096, metavar="TEXTS", help="different texts, of -texts or generated"
-        ),
-        AddedOption(
-            ["-mean_length"],
-            type=click.FloatRange(min=3),
-            default=32.0,
-            metavar="PIECES",
-            help="mean length of generated texts (log-normal), [CLS] and [SEP] included",
-        ),
-        AddedOption(
-            ["-length_sigma"],
-            type=click.FloatRange(0, 3),
-            default=0.6,
-            metavar="SIGMA",
-            help="spread of the logarithm of their lengths; 0: all of one length",
+            ["-length_sigma"], type=click.FloatRange(0, 3), default=0.6, metavar="SIGMA",
+            help="spread of the logarithm of their lengths; 0: all of one length"
         ),
         AddedOption(["-seed"], type=click.IntRange(min=0), default=1, metavar="NUMBER", help="of texts and sample"),
         AddedOption(
             ["-seconds"], type=SECONDS, default=10.0, metavar="SECONDS",
             help="a client begins no request after this time; each sends one at least"
         ),
-        click.Option(
-            ["-num_repeat"], type=POSITIVE, default=3, metavar="TIMES", help="rounds through all points, in turn"
-        ),
+        _count("-num_repeat", 3, "TIMES", "rounds through all points, in turn", click.Option),
         click.Option(
             ["-wait_till_ready"], type=SECONDS, default=120.0, metavar="SECONDS", help="longest wait for the server"
         ),
     ]  # fmt: skip
+
+
+def _count(name: str, default: int, metavar: str, text: str, cls: type[click.Option] = AddedOption) -> click.Option:
+    return cls([name], type=POSITIVE, default=default, metavar=metavar, help=text)
 
 
 def _output() -> list[click.Option]:
@@ -212,9 +196,7 @@ def _output() -> list[click.Option]:
         AddedOption(["-no_roof"], is_flag=True, help="do not measure the processor's matrix products"),
         AddedOption(["-json"], default=DEFAULT_JSON, metavar="FILE", help="every figure; an older file is replaced"),
         AddedOption(
-            ["-plot"],
-            metavar="FILE",
-            show_default=f"{DEFAULT_PLOT}, if matplotlib is installed",
-            help="a picture of the figures, .png or another format of matplotlib; an older file is replaced",
+            ["-plot"], metavar="FILE", show_default=f"{DEFAULT_PLOT}, if matplotlib is installed",
+            help="a picture of the figures, .png or another format of matplotlib; an older file is replaced"
         ),
-    ]
+    ]  # fmt: skip

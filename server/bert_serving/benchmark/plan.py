@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -57,6 +58,9 @@ class Point:
     value: int | None
     clients: slice = field(default_factory=lambda: slice(None))
     samples: list[Sample] = field(default_factory=list)
+
+    def median(self, figure: str) -> float:
+        return statistics.median(getattr(sample, figure) for sample in self.samples)
 
 
 @dataclass
@@ -128,9 +132,8 @@ class Plan:
             self.notes.append("no sweep of pooling_layer: this pooling strategy reads the top layer alone")
             return defaults
         depth = self._settings.directory.config.num_hidden_layers
-        return defaults | {
-            "pooling_layer": tuple(dict.fromkeys((-1, -max(1, depth // 4), -max(1, depth // 2), -depth)))
-        }
+        layers = (-1, -max(1, depth // 4), -max(1, depth // 2), -depth)
+        return defaults | {"pooling_layer": tuple(dict.fromkeys(layers))}
 
     def _axis(self, name: str, values: tuple[int, ...]) -> Axis:
         batch = self._options.client_batch_size or (1 if name == "num_client" else DEFAULT_BATCH)
@@ -141,10 +144,8 @@ class Plan:
         }
         if name == "max_seq_len" and not self._options.client_batch_size:
             held["client_batch_size"] = f"{LONG_REQUEST_PIECES} pieces a request, {batch} texts at most"
-        axis = Axis(name, ", ".join(text for other, text in held.items() if other != name))
-        for value in values:
-            axis.points.append(self._point(name, value, batch, clients))
-        return axis
+        points = [self._point(name, value, batch, clients) for value in values]
+        return Axis(name, ", ".join(text for other, text in held.items() if other != name), points)
 
     def _point(self, name: str, value: int, batch: int, clients: int) -> Point:
         server: dict[str, Any] = {}
@@ -153,10 +154,8 @@ class Plan:
             batch = value
         elif name == "num_client":
             clients = value
-        elif name == "pooling_layer":
-            server = {name: (value,)}
         else:
-            server = {name: value}
+            server = {name: (value,) if name == "pooling_layer" else value}
         if name == "max_seq_len":
             length = value
             if not self._options.client_batch_size:
@@ -172,21 +171,19 @@ class Plan:
         count = len(self._workload.texts)
         many = tuple(ClientPlan(k * count // options.mixed_clients, 1) for k in range(options.mixed_clients))
         pieces = int(self._workload.pieces[short.first])
-        axis = Axis(
-            "mixed",
+        held = (
             f"one: a text of {pieces} pieces at a time; bulk: one request of {options.bulk_texts} texts; "
-            f"many: {options.mixed_clients} clients, a text at a time each",
+            f"many: {options.mixed_clients} clients, a text at a time each"
         )
         together = Load((short, bulk), None)
-        for load, label, clients in (
+        loads = (
             (Load((short,), options.seconds), ALONE, slice(None)),
             (together, BESIDE, slice(0, 1)),
             (together, BULK_BESIDE, slice(1, 2)),
             (Load((bulk,), None), BULK, slice(None)),
             (Load(many, options.seconds), MANY, slice(None)),
-        ):
-            axis.points.append(self._place({}, load, Point(label, None, clients)))
-        return axis
+        )
+        return Axis("mixed", held, [self._place({}, load, Point(label, None, own)) for load, label, own in loads])
 
     def _place(self, server: dict[str, Any], load: Load, point: Point) -> Point:
         options = replace(self._options.server, **server)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import statistics
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bert_serving.benchmark.plan import Axis, Point
+from bert_serving.benchmark.plan import Axis
 
 from bert_ft.errors import BertFtError
 
@@ -71,7 +70,7 @@ def _draw(axis: Axis, panel: Any) -> list[Any]:
     line, shift = ("", 0.12) if axis.name == "mixed" else ("-", 0.0)
     rate, unit = ("tokens_per_second", "tokens/s") if axis.name == "max_seq_len" else ("texts_per_second", "texts/s")
     rates = [[getattr(sample, rate) for sample in point.samples] for point in axis.points]
-    middle = [statistics.median(values) for values in rates]
+    middle = [point.median(rate) for point in axis.points]
     bars = [
         [one - min(values) for one, values in zip(middle, rates, strict=True)],
         [max(values) - one for one, values in zip(middle, rates, strict=True)],
@@ -84,7 +83,7 @@ def _draw(axis: Axis, panel: Any) -> list[Any]:
     panel.set_xticks(places, [point.label.replace(" ", "\n") for point in axis.points])
     times = panel.twinx()
     for percent, colour in ((50, _P50), (99, _P99)):
-        values = [_median(point, f"latency_p{percent}_ms") for point in axis.points]
+        values = [point.median(f"latency_p{percent}_ms") for point in axis.points]
         right = [place + shift for place in places]
         drawn += times.plot(right, values, f"s{line}", color=colour, label=f"p{percent} of a request")
     times.set_yscale("log")
@@ -94,7 +93,3 @@ def _draw(axis: Axis, panel: Any) -> list[Any]:
     times.margins(y=0.12)
     times.set_ylabel("ms")
     return drawn
-
-
-def _median(point: Point, name: str) -> float:
-    return statistics.median(getattr(sample, name) for sample in point.samples)

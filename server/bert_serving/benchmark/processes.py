@@ -23,18 +23,13 @@ def alive(pid: int) -> bool:
         return False
 
 
-def tree(root: int) -> list[int]:
-    """A process and all below it."""
-    found = [root]
-    for pid in found:
-        found += children(pid)
-    return found
-
-
 def memory_mb(root: int) -> float | None:
     """Sum of the proportional set sizes of a tree's processes; None where /proc does not tell."""
+    tree = [root]
+    for pid in tree:
+        tree += children(pid)
     try:
-        return sum(map(_proportional_set_size, tree(root))) / 1024
+        return sum(map(_proportional_set_size, tree)) / 1024
     except (OSError, StopIteration):
         return None
 

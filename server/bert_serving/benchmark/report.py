@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import statistics
 import sys
 from dataclasses import asdict
 from datetime import datetime, timezone
@@ -14,8 +13,8 @@ from bert_serving.benchmark.measure import Measurement
 from bert_serving.benchmark.options import BenchmarkOptions, server_arguments
 from bert_serving.benchmark.peak import flop_per_token, roof_precision
 from bert_serving.benchmark.plan import ALONE, BESIDE, BULK, BULK_BESIDE, MANY, Axis, Plan, Point
-from bert_serving.benchmark.sample import Sample, spread, summary
-from bert_serving.benchmark.workload import Workload, describe
+from bert_serving.benchmark.sample import spread, summary
+from bert_serving.benchmark.workload import Workload
 from bert_serving.server.settings import Settings
 
 _MIXED = {
@@ -44,7 +43,7 @@ class Report:
 
     def to_json(self) -> str:
         """Every figure of every repeat, and where it comes from."""
-        measurement = self._measurement
+        measurement, workload = self._measurement, self._workload
         config = self._settings.directory.config
         roof = {
             "precision": roof_precision(self._options.server.precision),
@@ -60,7 +59,7 @@ class Report:
             "server_arguments": server_arguments(self._options.server),
             "server_config": measurement.config,
             "model": asdict(config),
-            "workload": describe(self._workload),
+            "workload": {"source": workload.source, "texts": len(workload.texts), "pieces": workload.lengths},
             "ready_seconds": measurement.ready_seconds,
             "roof": roof if measurement.roof_gflops else None,
             "axes": [
@@ -96,25 +95,14 @@ class Report:
         return f"{server.model_dir}, {server.precision}, {workers}, {server.pooling_strategy.name}{layers}"
 
     def _section(self, axis: Axis) -> str:
-        head = [
-            axis.name,
-            "texts/s",
-            "min-max",
-            "tokens/s",
-            "p50 ms",
-            "p90 ms",
-            "p99 ms",
-            "requests",
-            "errors",
-            "client CPU",
-        ]
+        head = [axis.name, "texts/s", "min-max", "tokens/s", "p50 ms", "p90 ms", "p99 ms"]
+        head += ["requests", "errors", "client CPU"]
         head += ["memory MB"] * _has(axis, "memory_mb") + ["of roof"] * _has(axis, "roof_share")
         parts = [f"## {axis.name}", axis.held, _table([head, *(_row(point, head) for point in axis.points)])]
         if axis.name == "mixed":
             ratios = mixed_ratios(axis).items()
-            parts.append(
-                "\n".join(f"- {name}: {r['median']:.2f} ({r['min']:.2f}-{r['max']:.2f})" for name, r in ratios)
-            )
+            lines = [f"- {name}: {r['median']:.2f} ({r['min']:.2f}-{r['max']:.2f})" for name, r in ratios]
+            parts.append("\n".join(lines))
         return "\n\n".join(parts)
 
     def _remarks(self) -> list[str]:
@@ -130,10 +118,8 @@ class Report:
                 "Of roof: the multiplications and additions of the layers' weights as a share of what a large matrix "
                 "product reaches, the better of one before and one after. Attention's own products are not counted."
             )
-        busy = [
-            p.label for axis in self._plan.axes for p in axis.points if max(s.client_share for s in p.samples) > 0.1
-        ]
-        if busy:
+        points = [point for axis in self._plan.axes for point in axis.points]
+        if busy := [point.label for point in points if max(s.client_share for s in point.samples) > 0.1]:
             lines.append(
                 f"The clients took more than 10 % of the cores at {', '.join(busy)}: the server would be faster."
             )
@@ -152,18 +138,12 @@ def mixed_ratios(axis: Axis) -> dict[str, dict[str, float]]:
 
 
 def _point(point: Point) -> dict[str, Any]:
-    return {
-        "label": point.label,
-        "value": point.value,
-        "summary": summary(point.samples),
-        "repeats": [asdict(sample) for sample in point.samples],
-    }
+    repeats = [asdict(sample) for sample in point.samples]
+    return {"label": point.label, "value": point.value, "summary": summary(point.samples), "repeats": repeats}
 
 
 def _row(point: Point, head: list[str]) -> list[str]:
-    def median(name: str) -> float:
-        return statistics.median(getattr(sample, name) for sample in point.samples)
-
+    median = point.median
     rate = spread([sample.texts_per_second for sample in point.samples])
     row = [
         point.label,
@@ -183,8 +163,7 @@ def _row(point: Point, head: list[str]) -> list[str]:
 
 
 def _has(axis: Axis, name: str) -> bool:
-    samples: list[Sample] = [sample for point in axis.points for sample in point.samples]
-    return all(getattr(sample, name) is not None for sample in samples)
+    return all(getattr(sample, name) is not None for point in axis.points for sample in point.samples)
 
 
 def _table(rows: list[list[str]]) -> str:

@@ -65,7 +65,7 @@ def sample_of(clients: Sequence[ClientTimes], cores: int, memory_mb: float | Non
     texts = sum(client.texts for client in clients)
     tokens = sum(client.pieces for client in clients)
     latencies = [latency for client in clients for latency in client.latencies]
-    p50, p90, p99 = (float(value) * 1000 for value in np.percentile(latencies, PERCENTILES))
+    milliseconds = zip(PERCENTILES, np.percentile(latencies, PERCENTILES) * 1000, strict=True)
     return Sample(
         seconds=seconds,
         texts=texts,
@@ -74,9 +74,7 @@ def sample_of(clients: Sequence[ClientTimes], cores: int, memory_mb: float | Non
         errors=0,
         texts_per_second=texts / seconds,
         tokens_per_second=tokens / seconds,
-        latency_p50_ms=p50,
-        latency_p90_ms=p90,
-        latency_p99_ms=p99,
+        **{f"latency_p{percent}_ms": float(value) for percent, value in milliseconds},
         client_share=sum(client.processor_seconds for client in clients) / (seconds * cores),
         memory_mb=memory_mb,
     )

@@ -53,12 +53,9 @@ class ServerProcess:
         # A session of its own: Ctrl-C is for the benchmark, which then stops the server.
         self._process = subprocess.Popen(
             [sys.executable, "-c", _START, *server_arguments(self.options)],
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=self._log, stderr=subprocess.STDOUT, start_new_session=True,
             env={**os.environ, "PYTHONSAFEPATH": "1"},  # a folder bert_ft in the current directory is none of ours
-        )
+        )  # fmt: skip
         try:
             self._client = BertClient(
                 HOST, self.options.port, self.options.port_out, ignore_all_checks=True, timeout=_ASK_MS, retry=False
@@ -144,9 +141,6 @@ class ServerProcess:
 
 def with_free_ports(options: ServerOptions) -> ServerOptions:
     """Replace ports of 0."""
-    with socket.socket() as first, socket.socket() as second:
-        ports = []
-        for one in (first, second):
-            one.bind((HOST, 0))
-            ports.append(one.getsockname()[1])
+    with socket.create_server((HOST, 0)) as first, socket.create_server((HOST, 0)) as second:
+        ports = [one.getsockname()[1] for one in (first, second)]
     return replace(options, port=options.port or ports[0], port_out=options.port_out or ports[1])

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from bert_serving.benchmark.options import BenchmarkOptions
 from bert_serving.server.settings import Settings
 from bert_serving.server.tasks.registry import make_tasks
 
-from bert_ft.checkpoint.directory import load_fitting_vocab
 from bert_ft.errors import BertFtError
 from bert_ft.files.lines import text_chunks
 from bert_ft.text.tokenizer import FullTokenizer
@@ -65,18 +63,16 @@ class Workload:
         Raises:
             BertFtError: the texts have too few pieces for that.
         """
-        joined = []
-        at = 0
+        joined, at = [], 0
         for _ in range(LONG_TEXTS):
-            parts: list[str] = []
-            pieces = SPECIAL_PIECES
+            parts, pieces = [], SPECIAL_PIECES
             while pieces < length:
                 parts.append(self.texts[at % len(self.texts)])
                 pieces += max(1, int(self.pieces[at % len(self.texts)]) - SPECIAL_PIECES)
                 at += 1
             joined.append(" ".join(parts))
         long = Workload.of(joined, settings, f"{self.source}, joined")
-        if int(long.pieces.min()) < length:
+        if long.pieces.min() < length:
             raise BertFtError(
                 f"{self.source}: some texts have no word pieces; texts of {length} cannot be made of them"
             )
@@ -94,9 +90,7 @@ def load_workload(options: BenchmarkOptions, settings: Settings) -> Workload:
         texts = read_texts(options.texts)
         order = random.permutation(len(texts))[: options.num_text]
         return Workload.of([texts[i] for i in order], settings, options.texts)
-    tokenizer = FullTokenizer(
-        load_fitting_vocab(settings.directory.vocab_file, settings.directory.config), settings.options.do_lower_case
-    )
+    tokenizer = settings.directory.tokenizer(settings.options.do_lower_case)
     if options.client_vocab_file is not None:
         words = sorted({word for line in read_texts(options.client_vocab_file) for word in line.split()})
         source = f"words of {options.client_vocab_file}"
@@ -157,8 +151,3 @@ def _generate(words: list[str], sizes: np.ndarray, lengths: np.ndarray, random: 
         kept = int(np.searchsorted(np.cumsum(sizes[drawn]), room, side="right"))
         texts.append(" ".join(words[i] for i in drawn[: max(1, kept)]))
     return texts
-
-
-def describe(workload: Workload) -> dict[str, Any]:
-    """For the report."""
-    return {"source": workload.source, "texts": len(workload.texts), "pieces": workload.lengths}
