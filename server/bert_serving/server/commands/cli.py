@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import click
@@ -26,8 +25,6 @@ def _run_server(**values: Any) -> None:
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered would fail again at the end
         raise BertFtError(f"standard output cannot be written: {error.strerror}; redirect it") from None
-    for package in _legacy_packages():
-        click.echo(f"warning: {package} is installed too and may be imported instead; uninstall it", err=True)
     run_server(options)
 
 
@@ -42,18 +39,6 @@ def _print_values(values: dict[str, Any]) -> None:
         elif name == "max_seq_len" and value == 0:
             value = "the model's maximum"
         click.echo(f"{name:>23} = {value}")
-
-
-def _legacy_packages() -> list[str]:
-    found = []
-    for name in ("bert-serving-server", "bert-serving-client"):
-        try:
-            installed = version(name)
-        except PackageNotFoundError:
-            continue
-        if installed.startswith("1."):
-            found.append(f"{name} {installed}")
-    return found
 
 
 def _show_version(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
