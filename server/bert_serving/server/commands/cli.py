@@ -82,28 +82,24 @@ def _options_of_a_command(timeout: int, meaning: str) -> list[click.Parameter]:
 @click.command(
     "bert-serving-terminate", cls=LegacyCommand, params=_options_of_a_command(5000, "longest wait for its end")
 )
-def terminate(
-    ip: str, port: int, timeout: int, port_out: int | None, server_key: str | None, client_keys: str | None
-) -> None:
+def terminate(**where: Any) -> None:
     """Stop a server; the exit status is 0 only if one was there and has stopped."""
-    from bert_serving.server.commands.remote import load_client_keys, terminate_server
+    from bert_serving.server.commands.remote import RunningServer
 
-    terminate_server(ip, port, port_out, timeout / 1000, load_client_keys(server_key, client_keys))
-    click.echo(f"the server at {ip}:{port} has stopped")
+    RunningServer(**where).terminate()
+    click.echo(f"the server at {where['ip']}:{where['port']} has stopped")
 
 
 @click.command(
     "bert-serving-reload", cls=LegacyCommand, params=_options_of_a_command(600_000, "longest wait for the new model")
 )
-def reload(
-    ip: str, port: int, timeout: int, port_out: int | None, server_key: str | None, client_keys: str | None
-) -> None:
+def reload(**where: Any) -> None:
     """Let a server serve what lies in its model directory now.
 
     The new model is loaded beside the old one. When it is ready, new requests get it, and the old one goes when its
     last request is answered. If it cannot be served the old one goes on. The exit status is 0 if the server serves what
     lies there.
     """
-    from bert_serving.server.commands.remote import load_client_keys, reload_model
+    from bert_serving.server.commands.remote import RunningServer
 
-    click.echo(reload_model(ip, port, port_out, timeout / 1000, load_client_keys(server_key, client_keys)))
+    click.echo(RunningServer(**where).reload())
