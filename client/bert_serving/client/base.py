@@ -143,7 +143,7 @@ class ClientCore:
     def _open_encode(self, texts: checks.Texts, is_tokenized: bool) -> int:
         checks.check_texts(texts, is_tokenized)
         self._warn_of_length(texts)
-        return self._session.open(wire.texts_payload(texts), len(texts))
+        return self._session.open(wire.json_bytes(texts), len(texts))
 
     def _open_task(self, texts: checks.Texts, is_tokenized: bool, **extra: str) -> int:
         """As `_open_encode` for a task that 1.10.0 does not know; what the server is must be known."""
@@ -154,7 +154,7 @@ class ClientCore:
                 f"this server is bert-as-service 1.10.0: it knows encode(), but not {extra['task']}(); "
                 "serve the model with bert-ft"
             )
-        return self._session.open(wire.texts_payload(texts), len(texts), extra)
+        return self._session.open(wire.json_bytes(texts), len(texts), extra)
 
     def _limit(self) -> float | None:
         """Seconds of silence a wait may last, None for ever."""
