@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import zmq
 from bert_serving.client import checks, wire
 from bert_serving.client.errors import UnsupportedByServerError
 from bert_serving.client.handshake import handshake_fault
@@ -15,7 +16,7 @@ from bert_serving.client.keys import Source, load_keys
 from bert_serving.client.requests.session import ServerFacts, Session
 from bert_serving.client.requests.watch import DEFAULT_LIMIT_LEGACY_S, DEFAULT_LIMIT_S, FIRST_CONTACT_LIMIT_S, Watch
 from bert_serving.client.results import Response, TruncationNotice, array_of, warn
-from bert_serving.client.sockets import somebody_listens
+from bert_serving.client.sockets import Connection, S, somebody_listens
 
 
 class ClientCore:
@@ -50,6 +51,8 @@ class ClientCore:
         TimeoutError: no sign of life from the server.
         BertServingError: the server refuses or fails a request.
     """
+
+    _connection: Connection[Any]
 
     def __init__(
         self,
@@ -112,6 +115,12 @@ class ClientCore:
             "client_version": wire.CLIENT_PROTOCOL_VERSION,
             "timeout": -1 if limit is None else round(limit * 1000),
         }
+
+    def _connected(self, context: zmq.Context[S]) -> Connection[S]:
+        return Connection(self, context, self.identity, self.ip, self.port, self.port_out, self._keys)
+
+    def _flush(self) -> None:
+        self._connection.send_all(self._session.outbox)
 
     def _is_forked(self) -> bool:
         return os.getpid() != self._pid
