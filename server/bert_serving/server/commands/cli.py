@@ -13,19 +13,9 @@ from bert_ft import __version__
 from bert_ft.errors import BertFtError
 from bert_ft.flags.legacy import AddedOption, LegacyCommand
 
-
-def _run_server(**values: Any) -> None:
-    """Serve the vectors of a BERT model to BertClient."""
-    from bert_serving.server.server import run_server
-
-    options = ServerOptions(**values)
-    try:
-        click.echo(f"usage: {' '.join(sys.argv)}")
-        _print_values(values)
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered would fail again at the end
-        raise BertFtError(f"standard output cannot be written: {error.strerror}; redirect it") from None
-    run_server(options)
+_version_option = click.version_option(
+    __version__, "-version", message="%(prog)s %(version)s (protocol of 1.10.0)", help="print the version"
+)
 
 
 def _print_values(values: dict[str, Any]) -> None:
@@ -41,24 +31,22 @@ def _print_values(values: dict[str, Any]) -> None:
         click.echo(f"{name:>23} = {value}")
 
 
-def _show_version(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
-    if wanted and not ctx.resilient_parsing:
-        click.echo(f"{ctx.info_name} {__version__} (protocol of 1.10.0)")
-        ctx.exit()
+@click.command("bert-serving-start", cls=LegacyCommand, params=[*server_options()])
+@_version_option
+def start(**values: Any) -> None:
+    """Serve the vectors of a BERT model to BertClient."""
+    from bert_serving.server.server import run_server
+
+    options = ServerOptions(**values)
+    try:
+        click.echo(f"usage: {' '.join(sys.argv)}")
+        _print_values(values)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered would fail again at the end
+        raise BertFtError(f"standard output cannot be written: {error.strerror}; redirect it") from None
+    run_server(options)
 
 
-def _version_option() -> click.Option:
-    return click.Option(
-        ["-version"], is_flag=True, expose_value=False, is_eager=True, callback=_show_version, help="print the version"
-    )
-
-
-start = LegacyCommand(
-    "bert-serving-start",
-    params=[*server_options(), _version_option()],
-    callback=_run_server,
-    help="Serve the vectors of a BERT model to BertClient.",
-)
 start.ends_at_once = True
 
 
@@ -75,13 +63,13 @@ def _options_of_a_command(timeout: int, meaning: str) -> list[click.Parameter]:
         ),
         AddedOption(["-server_key"], metavar="FILE|KEY", help="for a server with keys: its public key"),
         AddedOption(["-client_keys"], metavar="FILE", help="for a server with keys: NAME.key_secret of a client of it"),
-        _version_option(),
     ]
 
 
 @click.command(
     "bert-serving-terminate", cls=LegacyCommand, params=_options_of_a_command(5000, "longest wait for its end")
 )
+@_version_option
 def terminate(**where: Any) -> None:
     """Stop a server; the exit status is 0 only if one was there and has stopped."""
     from bert_serving.server.commands.remote import RunningServer
@@ -93,6 +81,7 @@ def terminate(**where: Any) -> None:
 @click.command(
     "bert-serving-reload", cls=LegacyCommand, params=_options_of_a_command(600_000, "longest wait for the new model")
 )
+@_version_option
 def reload(**where: Any) -> None:
     """Let a server serve what lies in its model directory now.
 
