@@ -20,11 +20,9 @@ class SubscriptionListener(Protocol):
 
     def subscribe(self, address: bytes) -> None:
         """Someone listens to this address from now on."""
-        ...
 
     def unsubscribe(self, address: bytes) -> None:
         """One of those who listened to this address does so no more."""
-        ...
 
 
 class _Connection(NamedTuple):
