@@ -11,52 +11,34 @@ import sys
 
 from bert_ft.startup import begin
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _OTHER_OWNERS = ("bert-serving-server", "bert-serving-client", "bert-ft-client")
 
 
-def start() -> None:
-    """``bert-serving-start``"""
-    begin()
-    _refuse_other_owners()
-    from bert_serving.server.commands.cli import start as command
+def _entry(module: str, name: str) -> Callable[[], None]:
+    def run() -> None:
+        begin()
+        from importlib import import_module
 
-    command()
+        if others := other_owners():
+            names = " ".join(other.split()[0] for other in others)
+            sys.exit(
+                f"error: {' and '.join(others)} in this environment brings modules of the same names as bert-ft; "
+                f"run: pip uninstall -y {names}; then install bert-ft again"
+            )
+        getattr(import_module(module), name)()
 
-
-def terminate() -> None:
-    """``bert-serving-terminate``"""
-    begin()
-    _refuse_other_owners()
-    from bert_serving.server.commands.cli import terminate as command
-
-    command()
+    return run
 
 
-def reload() -> None:
-    """``bert-serving-reload``"""
-    begin()
-    _refuse_other_owners()
-    from bert_serving.server.commands.cli import reload as command
-
-    command()
-
-
-def benchmark() -> None:
-    """``bert-serving-benchmark``"""
-    begin()
-    _refuse_other_owners()
-    from bert_serving.benchmark.command import benchmark as command
-
-    command()
-
-
-def keygen() -> None:
-    """``bert-serving-keygen``"""
-    begin()
-    _refuse_other_owners()
-    from bert_serving.server.commands.keygen import keygen as command
-
-    command()
+start = _entry("bert_serving.server.commands.cli", "start")
+terminate = _entry("bert_serving.server.commands.cli", "terminate")
+reload = _entry("bert_serving.server.commands.cli", "reload")
+benchmark = _entry("bert_serving.benchmark.command", "benchmark")
+keygen = _entry("bert_serving.server.commands.keygen", "keygen")
 
 
 def other_owners() -> list[str]:
@@ -70,12 +52,3 @@ def other_owners() -> list[str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def _refuse_other_owners() -> None:
-    if others := other_owners():
-        names = " ".join(other.split()[0] for other in others)
-        sys.exit(
-            f"error: {' and '.join(others)} in this environment brings modules of the same names as bert-ft; "
-            f"run: pip uninstall -y {names}; then install bert-ft again"
-        )

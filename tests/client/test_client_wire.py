@@ -32,7 +32,7 @@ def test_an_error_makes_the_old_client_raise_the_message(message: str, code: str
 @given(message=any_text, code=st.sampled_from(sorted(errors.ERROR_CLASSES)), identity=identities)
 def test_an_error_reaches_the_new_client_on_one_line(message: str, code: str, identity: bytes) -> None:
     header, body = wire.error_reply(code, message)
-    frames = wire.reply_frames(wire.topic_of(identity), header, 7, body)
+    frames = [wire.topic_of(identity), header, body, b"7"]
     reply = wire.parse_reply(frames, 7)
     assert isinstance(reply, wire.ErrorReply)
     assert type(reply.error) is errors.ERROR_CLASSES[code]
@@ -60,7 +60,7 @@ def test_vectors_round_trip(
     array: np.ndarray, identity: bytes, request_id: int, tokens: list[list[str]] | str, truncated: list[int]
 ) -> None:
     header = wire.array_header(str(array.dtype), array.shape, tokens, truncated)
-    frames = wire.reply_frames(wire.topic_of(identity), header, request_id, array.tobytes())
+    frames = [wire.topic_of(identity), header, array.tobytes(), b"%d" % request_id]
     assert wire.reply_id(frames, identity) == request_id
     reply = wire.parse_reply([memoryview(frame) for frame in frames], request_id)
     assert isinstance(reply, wire.ArrayReply)
@@ -72,14 +72,14 @@ def test_vectors_round_trip(
 
 @given(texts=st.lists(any_text, max_size=5), identity=identities, request_id=st.integers(1, 2**63))
 def test_a_request_is_four_frames_with_the_texts_as_json(texts: list[str], identity: bytes, request_id: int) -> None:
-    frames = wire.request_frames(identity, wire.texts_payload(texts), request_id, len(texts))
+    frames = wire.request_frames(identity, wire.json_bytes(texts), request_id, len(texts))
     assert frames[0] == identity
     assert json.loads(frames[1]) == texts
     assert [int(frame) for frame in frames[2:]] == [request_id, len(texts)]
 
 
 def test_a_state_question_carries_the_request_asked_about() -> None:
-    frames = wire.state_frames(b"me", 41, 42)
+    frames = wire.request_frames(b"me", wire.SHOW_STATE, 42, extra={"request": 41})
     assert frames[:4] == [b"me", b"SHOW_STATE", b"42", b"0"]
     assert json.loads(frames[4]) == {"request": 41}
 

@@ -22,7 +22,6 @@ from bert_serving.client.results import (
     entities_of,
     info_of,
 )
-from bert_serving.client.sockets import Connection
 
 Batches = Iterable[Texts] | AsyncIterable[Texts]
 
@@ -152,11 +151,7 @@ class AsyncBertClient(ClientCore):
         Results of earlier batches are yielded while an async iterable makes the next one.
         """
         await self._connect()
-        source, stream, notice = (
-            _batches(batch_generator),
-            Stream(self._session, max_num_batch),
-            self._notice(),
-        )
+        source, stream, notice = _batches(batch_generator), Stream(self._session, max_num_batch), self._notice()
         draw: asyncio.Task[Texts | None] | None = None
         answer: asyncio.Task[wire.Reply | None] | None = None
         try:
@@ -220,8 +215,7 @@ class AsyncBertClient(ClientCore):
             await self._command(wire.SHOW_CONFIG, first=True)
 
     def _open_sockets(self) -> None:
-        context = zmq.asyncio.Context()
-        self._connection = Connection(self, context, self.identity, self.ip, self.port, self.port_out, self._keys)
+        self._connection = self._connected(zmq.asyncio.Context())
         self._loop = asyncio.get_running_loop()
         self._reader = asyncio.create_task(self._read())
 
@@ -290,9 +284,6 @@ class AsyncBertClient(ClientCore):
         for waiter in self._waiters:
             if self._closed or not waiter.wanted or not waiter.wanted.isdisjoint(ready):
                 waiter.arrival.set()
-
-    def _flush(self) -> None:
-        self._connection.send_all(self._session.outbox)
 
     def _check_usable(self) -> None:
         self._check_process()

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import zmq
 from bert_serving.client import checks, wire
 from bert_serving.client.errors import UnsupportedByServerError
 from bert_serving.client.handshake import handshake_fault
@@ -15,7 +16,7 @@ from bert_serving.client.keys import Source, load_keys
 from bert_serving.client.requests.session import ServerFacts, Session
 from bert_serving.client.requests.watch import DEFAULT_LIMIT_LEGACY_S, DEFAULT_LIMIT_S, FIRST_CONTACT_LIMIT_S, Watch
 from bert_serving.client.results import Response, TruncationNotice, array_of, warn
-from bert_serving.client.sockets import somebody_listens
+from bert_serving.client.sockets import Connection, S, somebody_listens
 
 
 class ClientCore:
@@ -50,6 +51,8 @@ class ClientCore:
         TimeoutError: no sign of life from the server.
         BertServingError: the server refuses or fails a request.
     """
+
+    _connection: Connection[Any]
 
     def __init__(
         self,
@@ -113,6 +116,12 @@ class ClientCore:
             "timeout": -1 if limit is None else round(limit * 1000),
         }
 
+    def _connected(self, context: zmq.Context[S]) -> Connection[S]:
+        return Connection(self, context, self.identity, self.ip, self.port, self.port_out, self._keys)
+
+    def _flush(self) -> None:
+        self._connection.send_all(self._session.outbox)
+
     def _is_forked(self) -> bool:
         return os.getpid() != self._pid
 
@@ -143,7 +152,7 @@ class ClientCore:
     def _open_encode(self, texts: checks.Texts, is_tokenized: bool) -> int:
         checks.check_texts(texts, is_tokenized)
         self._warn_of_length(texts)
-        return self._session.open(wire.texts_payload(texts), len(texts))
+        return self._session.open(wire.json_bytes(texts), len(texts))
 
     def _open_task(self, texts: checks.Texts, is_tokenized: bool, **extra: str) -> int:
         """As `_open_encode` for a task that 1.10.0 does not know; what the server is must be known."""
@@ -154,7 +163,7 @@ class ClientCore:
                 f"this server is bert-as-service 1.10.0: it knows encode(), but not {extra['task']}(); "
                 "serve the model with bert-ft"
             )
-        return self._session.open(wire.texts_payload(texts), len(texts), extra)
+        return self._session.open(wire.json_bytes(texts), len(texts), extra)
 
     def _limit(self) -> float | None:
         """Seconds of silence a wait may last, None for ever."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator
-from types import TracebackType
 from typing import Any
 
 import zmq
@@ -14,7 +13,7 @@ from bert_serving.client.base import ClientCore
 from bert_serving.client.checks import Texts, check_tag_output
 from bert_serving.client.requests.stream import Stream
 from bert_serving.client.results import Classification, Response, array_of, classifications_of, entities_of, info_of
-from bert_serving.client.sockets import CallGuard, Connection
+from bert_serving.client.sockets import CallGuard
 
 
 class BertClient(ClientCore):
@@ -30,7 +29,7 @@ class BertClient(ClientCore):
 
     def _open(self) -> None:
         self._guard = CallGuard(self._check_usable)
-        self._connection = Connection(self, zmq.Context(), self.identity, self.ip, self.port, self.port_out, self._keys)
+        self._connection = self._connected(zmq.Context())
         if not self._checks_server:
             return
         try:
@@ -49,9 +48,7 @@ class BertClient(ClientCore):
     def __enter__(self) -> BertClient:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     @property
@@ -293,9 +290,6 @@ class BertClient(ClientCore):
         frames = receiver.recv_multipart(copy=False)
         self._session.receive([frame.buffer for frame in frames], time.monotonic())
         return True
-
-    def _flush(self) -> None:
-        self._connection.send_all(self._session.outbox)
 
     def _check_usable(self) -> None:
         self._check_process()

@@ -52,7 +52,7 @@ class ConcurrentBertClient:
     def encode(self, texts: Texts, blocking: bool = True, **kwargs: Any) -> Any:
         """`BertClient.encode` on a free connection."""
         if not blocking:
-            self._refuse()
+            self.fetch()
         with self._borrowed() as client:
             return client.encode(texts, **kwargs)
 
@@ -86,20 +86,11 @@ class ConcurrentBertClient:
 
     def fetch(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Not available in a pool."""
-        self._refuse()
-
-    def fetch_all(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Not available in a pool."""
-        self._refuse()
-
-    def encode_async(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Not available in a pool."""
-        self._refuse()
-
-    def _refuse(self) -> NoReturn:
         raise NotImplementedError(
             "ConcurrentBertClient has blocking calls only; use a BertClient per thread, or AsyncBertClient"
         )
+
+    fetch_all = encode_async = fetch
 
     @contextmanager
     def _borrowed(self) -> Iterator[BertClient]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+ERROR_CLASSES: dict[str, type[BertServingError]] = {}
+"""Those that a server sends, by code."""
+
 
 class BertServingError(Exception):
     """A request failed, and the server (or the client on its behalf) says why.
@@ -14,6 +17,12 @@ class BertServingError(Exception):
 
     default_code = "internal"
 
+    def __init_subclass__(cls, code: str | None = None, is_sent: bool = True) -> None:
+        if code is not None:
+            cls.default_code = code
+            if is_sent:
+                ERROR_CLASSES[code] = cls
+
     def __init__(self, message: str, code: str | None = None, request_id: int | None = None) -> None:
         super().__init__(message)
         self.message = message
@@ -21,85 +30,48 @@ class BertServingError(Exception):
         self.request_id = request_id
 
 
-class BadRequestError(BertServingError):
+class BadRequestError(BertServingError, code="bad_request"):
     """The server cannot read the request or refuses its contents."""
 
-    default_code = "bad_request"
 
-
-class RequestTooLargeError(BertServingError):
+class RequestTooLargeError(BertServingError, code="too_large"):
     """The request exceeds one of the server's limits."""
 
-    default_code = "too_large"
 
-
-class ServerOverloadedError(BertServingError):
+class ServerOverloadedError(BertServingError, code="overloaded"):
     """The server's queue is full; the same request may succeed later."""
 
-    default_code = "overloaded"
 
-
-class NoHeadError(BertServingError):
+class NoHeadError(BertServingError, code="no_head"):
     """The served model has no head for what was asked."""
 
-    default_code = "no_head"
 
-
-class EngineFailedError(BertServingError):
+class EngineFailedError(BertServingError, code="engine_failed"):
     """The model could not compute this request."""
 
-    default_code = "engine_failed"
 
-
-class ServerShuttingDownError(BertServingError):
+class ServerShuttingDownError(BertServingError, code="shutting_down"):
     """The server is stopping and takes no more work."""
 
-    default_code = "shutting_down"
 
-
-class ServerFailedError(BertServingError):
+class ServerFailedError(BertServingError, code="server_failed"):
     """The server cannot go on, its workers cannot be started for example, and ends; the message says why."""
 
-    default_code = "server_failed"
 
-
-class InternalServerError(BertServingError):
+class InternalServerError(BertServingError, code="internal"):
     """A fault of the server itself."""
 
-    default_code = "internal"
+
+class BadReplyError(BertServingError, code="bad_reply", is_sent=False):
+    """A reply that does not follow the wire format. Raised by the client."""
 
 
-class BadReplyError(BertServingError):
-    """A reply that does not follow the wire format. Raised by the client, never sent."""
-
-    default_code = "bad_reply"
+class RequestLostError(BertServingError, code="request_lost", is_sent=False):
+    """The server lost the request every time it was sent. Raised by the client."""
 
 
-class RequestLostError(BertServingError):
-    """The server lost the request every time it was sent. Raised by the client, never sent."""
-
-    default_code = "request_lost"
-
-
-class UnsupportedByServerError(BertServingError, NotImplementedError):
-    """The server is a 1.10.0 one, which knows vectors only. Raised by the client, never sent."""
-
-    default_code = "unsupported"
-
-
-ERROR_CLASSES: dict[str, type[BertServingError]] = {
-    cls.default_code: cls
-    for cls in (
-        BadRequestError,
-        RequestTooLargeError,
-        ServerOverloadedError,
-        NoHeadError,
-        EngineFailedError,
-        ServerShuttingDownError,
-        ServerFailedError,
-        InternalServerError,
-    )
-}
+class UnsupportedByServerError(BertServingError, NotImplementedError, code="unsupported", is_sent=False):
+    """The server is a 1.10.0 one, which knows vectors only. Raised by the client."""
 
 
 def server_error(code: str, message: str, request_id: int | None = None) -> BertServingError:

@@ -18,7 +18,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from bert_serving.client.errors import BadReplyError, BertServingError, server_error
@@ -32,6 +32,7 @@ TERMINATION = b"TERMINATION"
 RELOAD = b"RELOAD"
 """To a bert-ft server only: bert-as-service would take it for texts."""
 
+T = TypeVar("T")
 Buffer = bytes | bytearray | memoryview
 
 
@@ -83,11 +84,6 @@ def topic_of(identity: bytes, key: bytes = b"") -> bytes:
     return identity + b"\0" + key
 
 
-def texts_payload(texts: Sequence[str] | Sequence[Sequence[str]]) -> bytes:
-    """Texts, or lists of tokens, as the JSON of a request."""
-    return json_bytes(texts)
-
-
 def json_bytes(value: Any) -> bytes:
     """JSON in UTF-8, without spaces."""
     try:
@@ -99,16 +95,11 @@ def json_bytes(value: Any) -> bytes:
 def request_frames(
     identity: bytes, payload: bytes, request_id: int, count: int = 0, extra: Mapping[str, Any] | None = None
 ) -> list[bytes]:
-    """Frames of a request: `payload` is a command or `texts_payload`, `count` the number of texts."""
+    """Frames of a request: `payload` is a command or the texts as `json_bytes`, `count` the number of texts."""
     frames = [identity, payload, b"%d" % request_id, b"%d" % count]
     if extra is not None:
         frames.append(json.dumps(extra).encode("ascii"))
     return frames
-
-
-def state_frames(identity: bytes, asked: int, request_id: int) -> list[bytes]:
-    """Frames that ask for the state of request `asked` under the fresh id `request_id`."""
-    return request_frames(identity, SHOW_STATE, request_id, 0, {"request": asked})
 
 
 def array_header(
@@ -122,10 +113,10 @@ def array_header(
     return _json(
         {
             "dtype": dtype,
-            "shape": [int(size) for size in shape],
+            "shape": shape,
             "tokens": tokens,
             "task": "encode",
-            "truncated": [int(index) for index in truncated],
+            "truncated": truncated,
             "model": model,
         }
     )
@@ -139,7 +130,7 @@ def json_header(task: str, truncated: Sequence[int], model: str = "") -> bytes:
             "dtype": "bert-ft: this reply is JSON; use a bert-ft client",
             "shape": [0],
             "tokens": "",
-            "truncated": [int(index) for index in truncated],
+            "truncated": truncated,
             "model": model,
         }
     )
@@ -163,12 +154,6 @@ def error_reply(code: str, message: str) -> tuple[bytes, bytes]:
     return _json(header), b""
 
 
-def reply_frames(topic: bytes, header: bytes, request_id: int, body: bytes | None = None) -> list[bytes]:
-    """Frames of a reply: four with a body (answers, errors), three without (commands)."""
-    middle = [header] if body is None else [header, body]
-    return [topic, *middle, b"%d" % request_id]
-
-
 def reply_id(frames: Sequence[Buffer], identity: bytes) -> int | None:
     """The request id of a reply meant for `identity`, or None for anything else.
 
@@ -186,64 +171,59 @@ def parse_reply(frames: Sequence[Buffer], request_id: int) -> Reply:
     Raises:
         BadReplyError: the frames do not follow the format.
     """
-    header = _object(frames[1], request_id)
+    try:
+        return _reply(frames, request_id)
+    except BadReplyError as error:
+        error.request_id = request_id
+        raise
+
+
+def _reply(frames: Sequence[Buffer], request_id: int) -> Reply:
+    header = _parsed(frames[1], dict, "header", "object")
     if "error" in header:
         error = header["error"]
         if not isinstance(error, dict):
-            raise BadReplyError("the server sent an error without code and message", request_id=request_id)
+            raise BadReplyError("the server sent an error without code and message")
         message = " ".join(str(error.get("message", "")).split()) or "the server gives no reason"
         code = str(error.get("code", "internal"))
         return ErrorReply(request_id, server_error(code, message, request_id))
     if len(frames) == 3:
         return InfoReply(request_id, header)
     if len(frames) != 4:
-        raise BadReplyError(f"the server sent {len(frames)} frames, not 3 or 4", request_id=request_id)
+        raise BadReplyError(f"the server sent {len(frames)} frames, not 3 or 4")
     truncated = list(header.get("truncated") or [])
     task = header.get("task", "encode")
     if task != "encode":
-        return JsonReply(request_id, str(task), _list(frames[2], request_id), truncated)
-    return ArrayReply(request_id, _array(header, frames[2], request_id), header.get("tokens", ""), truncated)
+        return JsonReply(request_id, str(task), _parsed(frames[2], list, "answer", "list"), truncated)
+    return ArrayReply(request_id, _array(header, frames[2]), header.get("tokens", ""), truncated)
 
 
 def _json(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value).encode("ascii")
 
 
-def _object(frame: Buffer, request_id: int) -> dict[str, Any]:
+def _parsed(frame: Buffer, kind: type[T], what: str, expected: str) -> T:
     try:
-        header = json.loads(bytes(frame))
+        value = json.loads(bytes(frame))
     except (ValueError, RecursionError) as error:
-        raise BadReplyError(f"the server's header is not JSON: {error}", request_id=request_id) from error
-    if not isinstance(header, dict):
-        raise BadReplyError("the server's header is not a JSON object", request_id=request_id)
-    return header
+        raise BadReplyError(f"the server's {what} is not JSON: {error}") from error
+    if not isinstance(value, kind):
+        raise BadReplyError(f"the server's {what} is not a JSON {expected}")
+    return value
 
 
-def _list(body: Buffer, request_id: int) -> list[Any]:
-    try:
-        answers = json.loads(bytes(body))
-    except (ValueError, RecursionError) as error:
-        raise BadReplyError(f"the server's answer is not JSON: {error}", request_id=request_id) from error
-    if not isinstance(answers, list):
-        raise BadReplyError("the server's answer is not a JSON list", request_id=request_id)
-    return answers
-
-
-def _array(header: Mapping[str, Any], body: Buffer, request_id: int) -> np.ndarray:
+def _array(header: Mapping[str, Any], body: Buffer) -> np.ndarray:
     """The body as a writable array of the header's dtype (little-endian on the wire) and shape."""
     name, shape = header.get("dtype"), header.get("shape")
     try:
         dtype = np.dtype(str(name))
     except (TypeError, ValueError) as error:
-        raise BadReplyError(f"the server sent the unknown dtype {name!r}", request_id=request_id) from error
+        raise BadReplyError(f"the server sent the unknown dtype {name!r}") from error
     if dtype.kind not in "fiub" or not isinstance(shape, list) or not all(map(_is_size, shape)):
-        raise BadReplyError(f"the server sent dtype {name!r}, shape {shape!r}", request_id=request_id)
+        raise BadReplyError(f"the server sent dtype {name!r}, shape {shape!r}")
     expected = math.prod(shape) * dtype.itemsize
     if memoryview(body).nbytes != expected:
-        raise BadReplyError(
-            f"the server sent {memoryview(body).nbytes} bytes for {name} {shape}, not {expected}",
-            request_id=request_id,
-        )
+        raise BadReplyError(f"the server sent {memoryview(body).nbytes} bytes for {name} {shape}, not {expected}")
     return np.frombuffer(body, dtype=dtype.newbyteorder("<")).astype(dtype).reshape(shape)
 
 

@@ -80,10 +80,10 @@ class BertServer(threading.Thread):
         Raises:
             BertFtError: no server was there, or it did not stop.
         """
-        from bert_serving.server.commands.remote import load_client_keys, terminate_server
+        from bert_serving.server.commands.remote import RunningServer
 
-        keys = load_client_keys(getattr(args, "server_key", None), getattr(args, "client_keys", None))
-        terminate_server(args.ip, args.port, getattr(args, "port_out", None), args.timeout / 1000, keys)
+        more = {name: getattr(args, name, None) for name in ("port_out", "server_key", "client_keys")}
+        RunningServer(args.ip, args.port, args.timeout, **more).terminate()
 
 
 class _ReadyEvent(threading.Event):

@@ -107,7 +107,7 @@ class Answering:
         pool = self._large if size > SMALL_REQUEST_BYTES else self._small
         task = served.tasks[request.task]
         begin = functools.partial(self._begin, load, task.prepare)
-        texts, end, prepared = begin() if size <= TINY_REQUEST_BYTES else await self._in(pool, begin)
+        texts, end, prepared = begin() if size <= TINY_REQUEST_BYTES else await in_pool(pool, begin)
         job = task.job(len(texts), model.dim, model.labels, request.options)
         try:
             sequences = job.add(prepared)
@@ -115,7 +115,7 @@ class Answering:
             dispatcher.submit(client, job, sequences, bulk)
             while end < len(texts) and not job.done:
                 start, end = end, self._slice_end(texts, end, NEXT_SLICES)
-                prepared = await self._in(pool, functools.partial(task.prepare, texts[start:end]))
+                prepared = await in_pool(pool, task.prepare, texts[start:end])
                 if job.done:
                     break
                 dispatcher.submit(client, job, job.add(prepared), bulk)
@@ -127,14 +127,11 @@ class Answering:
         # padded rows may take many times the memory of those that the workers gave
         async with self._turns.setdefault(client, asyncio.Lock()):
             await dispatcher.room(client)
-            return await self._in(pool, job.result)
+            return await in_pool(pool, job.result)
 
     def close(self) -> None:
         for pool in (self._small, self._large):
             pool.shutdown(wait=False, cancel_futures=True)
-
-    async def _in(self, pool: ThreadPoolExecutor, function: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(pool, function)
 
     def _begin(
         self, load: Callable[[], Texts], prepare: Callable[[Texts], Sequence[Any]]
@@ -151,3 +148,8 @@ class Answering:
             if characters >= self.limits.max_text_characters:
                 return place + 1
         return min(start + maximum, len(texts))
+
+
+async def in_pool(pool: ThreadPoolExecutor, function: Callable[..., T], *arguments: Any) -> T:
+    """What a function gives, called in a thread."""
+    return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)

@@ -182,7 +182,8 @@ class Session:
         return self.last_id
 
     def _ask_state(self, request_id: int) -> None:
-        self.outbox.append(wire.state_frames(self.identity, request_id, self._next_id()))
+        question = {"request": request_id}
+        self.outbox.append(wire.request_frames(self.identity, wire.SHOW_STATE, self._next_id(), extra=question))
 
     def _receive_info(self, reply: wire.InfoReply) -> None:
         info = reply.info

@@ -25,12 +25,12 @@ class BatchSize:
     @property
     def long(self) -> int:
         """Pieces of a batch while only bulk waits."""
-        return self._maximum or self._pieces(LONG_BATCH, MAX)
+        return self._maximum or self._pieces(LONG_BATCH)
 
     @property
     def short(self) -> int:
         """Pieces of a bulk batch while interactive requests come in."""
-        return min(self.long, self._pieces(SHORT_BATCH, MAX))
+        return min(self.long, self._pieces(SHORT_BATCH))
 
     def start(self, rate: float | None) -> None:
         """Take the pieces a second of a worker's warm-up."""
@@ -42,5 +42,5 @@ class BatchSize:
         if self._rate is not None and pieces >= self.short // 2:
             self._rate += _WEIGHT * (pieces / max(seconds, _LEAST_SECONDS) - self._rate)
 
-    def _pieces(self, seconds: float, maximum: int) -> int:
-        return maximum if self._rate is None else max(MIN, min(maximum, int(self._rate * seconds)))
+    def _pieces(self, seconds: float) -> int:
+        return MAX if self._rate is None else max(MIN, min(MAX, int(self._rate * seconds)))

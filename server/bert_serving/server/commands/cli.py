@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import click
@@ -14,21 +13,9 @@ from bert_ft import __version__
 from bert_ft.errors import BertFtError
 from bert_ft.flags.legacy import AddedOption, LegacyCommand
 
-
-def _run_server(**values: Any) -> None:
-    """Serve the vectors of a BERT model to BertClient."""
-    from bert_serving.server.server import run_server
-
-    options = ServerOptions(**values)
-    try:
-        click.echo(f"usage: {' '.join(sys.argv)}")
-        _print_values(values)
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered would fail again at the end
-        raise BertFtError(f"standard output cannot be written: {error.strerror}; redirect it") from None
-    for package in _legacy_packages():
-        click.echo(f"warning: {package} is installed too and may be imported instead; uninstall it", err=True)
-    run_server(options)
+_version_option = click.version_option(
+    __version__, "-version", message="%(prog)s %(version)s (protocol of 1.10.0)", help="print the version"
+)
 
 
 def _print_values(values: dict[str, Any]) -> None:
@@ -44,36 +31,22 @@ def _print_values(values: dict[str, Any]) -> None:
         click.echo(f"{name:>23} = {value}")
 
 
-def _legacy_packages() -> list[str]:
-    found = []
-    for name in ("bert-serving-server", "bert-serving-client"):
-        try:
-            installed = version(name)
-        except PackageNotFoundError:
-            continue
-        if installed.startswith("1."):
-            found.append(f"{name} {installed}")
-    return found
+@click.command("bert-serving-start", cls=LegacyCommand, params=[*server_options()])
+@_version_option
+def start(**values: Any) -> None:
+    """Serve the vectors of a BERT model to BertClient."""
+    from bert_serving.server.server import run_server
+
+    options = ServerOptions(**values)
+    try:
+        click.echo(f"usage: {' '.join(sys.argv)}")
+        _print_values(values)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is buffered would fail again at the end
+        raise BertFtError(f"standard output cannot be written: {error.strerror}; redirect it") from None
+    run_server(options)
 
 
-def _show_version(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
-    if wanted and not ctx.resilient_parsing:
-        click.echo(f"{ctx.info_name} {__version__} (protocol of 1.10.0)")
-        ctx.exit()
-
-
-def _version_option() -> click.Option:
-    return click.Option(
-        ["-version"], is_flag=True, expose_value=False, is_eager=True, callback=_show_version, help="print the version"
-    )
-
-
-start = LegacyCommand(
-    "bert-serving-start",
-    params=[*server_options(), _version_option()],
-    callback=_run_server,
-    help="Serve the vectors of a BERT model to BertClient.",
-)
 start.ends_at_once = True
 
 
@@ -90,35 +63,32 @@ def _options_of_a_command(timeout: int, meaning: str) -> list[click.Parameter]:
         ),
         AddedOption(["-server_key"], metavar="FILE|KEY", help="for a server with keys: its public key"),
         AddedOption(["-client_keys"], metavar="FILE", help="for a server with keys: NAME.key_secret of a client of it"),
-        _version_option(),
     ]
 
 
 @click.command(
     "bert-serving-terminate", cls=LegacyCommand, params=_options_of_a_command(5000, "longest wait for its end")
 )
-def terminate(
-    ip: str, port: int, timeout: int, port_out: int | None, server_key: str | None, client_keys: str | None
-) -> None:
+@_version_option
+def terminate(**where: Any) -> None:
     """Stop a server; the exit status is 0 only if one was there and has stopped."""
-    from bert_serving.server.commands.remote import load_client_keys, terminate_server
+    from bert_serving.server.commands.remote import RunningServer
 
-    terminate_server(ip, port, port_out, timeout / 1000, load_client_keys(server_key, client_keys))
-    click.echo(f"the server at {ip}:{port} has stopped")
+    RunningServer(**where).terminate()
+    click.echo(f"the server at {where['ip']}:{where['port']} has stopped")
 
 
 @click.command(
     "bert-serving-reload", cls=LegacyCommand, params=_options_of_a_command(600_000, "longest wait for the new model")
 )
-def reload(
-    ip: str, port: int, timeout: int, port_out: int | None, server_key: str | None, client_keys: str | None
-) -> None:
+@_version_option
+def reload(**where: Any) -> None:
     """Let a server serve what lies in its model directory now.
 
     The new model is loaded beside the old one. When it is ready, new requests get it, and the old one goes when its
     last request is answered. If it cannot be served the old one goes on. The exit status is 0 if the server serves what
     lies there.
     """
-    from bert_serving.server.commands.remote import load_client_keys, reload_model
+    from bert_serving.server.commands.remote import RunningServer
 
-    click.echo(reload_model(ip, port, port_out, timeout / 1000, load_client_keys(server_key, client_keys)))
+    click.echo(RunningServer(**where).reload())

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import time
-import uuid
+from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 import zmq
+from bert_serving.client.checks import check_identity
 from bert_serving.client.handshake import handshake_fault
-from bert_serving.client.keys import ClientKeys, load_keys
-from bert_serving.client.wire import RELOAD, SHOW_CONFIG, TERMINATION, topic_of
+from bert_serving.client.keys import load_keys
+from bert_serving.client.sockets import Connection
+from bert_serving.client.wire import RELOAD, SHOW_CONFIG, TERMINATION, request_frames
 
 from bert_ft.errors import BertFtError
 
@@ -20,129 +24,127 @@ _POLL_SECONDS = 0.1
 _PATIENCE_SECONDS = 10.0
 
 
-def terminate_server(ip: str, port: int, port_out: int | None, timeout: float, keys: ClientKeys | None = None) -> None:
-    """Ask the server at ``ip:port`` to stop and wait until it is gone.
+class RunningServer:
+    """The server at ``ip:port``.
 
     Args:
+        timeout: milliseconds for all that is asked of it.
         port_out: its result port; None tries ``port + 1`` and 5556.
-        timeout: seconds for all of it.
-        keys: for a server that has keys.
+        server_key: see :func:`bert_serving.client.keys.load_keys`.
+        client_keys: likewise.
 
     Raises:
-        BertFtError: nothing listens there, or it still does when the time is over.
-    """
-    deadline = time.monotonic() + timeout
-    _reach(ip, port, keys, timeout, "stopped")
-    with _Asking(ip, port, port_out, keys) as server:
-        answered = server.config((time.monotonic() + deadline) / 2) is not None
-        server.send(TERMINATION)
-        while _listens(ip, port):
-            if time.monotonic() > deadline:
-                raise BertFtError(_still_there(ip, port, server.ports, answered, timeout))
-            time.sleep(_POLL_SECONDS)
-
-
-def reload_model(ip: str, port: int, port_out: int | None, timeout: float, keys: ClientKeys | None = None) -> str:
-    """Ask the server at ``ip:port`` to serve what lies in its model directory now, and wait until it does.
-
-    Args:
-        port_out: its result port; None tries ``port + 1`` and 5556.
-        timeout: seconds for all of it; a server that needs longer goes on by itself.
-        keys: for a server that has keys.
-
-    Returns:
-        what came of it, one line.
-
-    Raises:
-        BertFtError: no bert-ft server is there, it refuses, cannot serve the new model, or the time is over.
-    """
-    deadline = time.monotonic() + timeout
-    _reach(ip, port, keys, timeout, "reloaded")
-    with _Asking(ip, port, port_out, keys) as server:
-        config = server.config(min(deadline, time.monotonic() + _PATIENCE_SECONDS))
-        if config is None:
-            raise BertFtError(f"something listens at {ip}:{port}, but no server answered on {server.ports} (-port_out)")
-        if "bert_ft_version" not in config:
-            raise BertFtError(f"the server at {ip}:{port} is not bert-ft's: it cannot reload; start it again")
-        server.send(RELOAD)
-        while (answer := server.receive(min(deadline, time.monotonic() + 1))) is None:
-            if not _listens(ip, port):
-                raise BertFtError(f"the server at {ip}:{port} has ended meanwhile; its log says why")
-            if time.monotonic() > deadline:
-                raise BertFtError(
-                    f"the server at {ip}:{port} still loads after {timeout:g} s and goes on; its log says what follows"
-                )
-    if "error" in answer:
-        raise BertFtError(answer["error"]["message"])
-    model, before = answer["model_fingerprint"], answer["before"]
-    if not answer["reloaded"]:
-        return f"the server at {ip}:{port} serves model {model} already: the directory holds no other"
-    return f"the server at {ip}:{port} serves model {model} now, not {before}"
-
-
-def load_client_keys(server_key: str | None, client_keys: str | None) -> ClientKeys | None:
-    """The keys that -server_key and -client_keys name.
-
-    Raises:
-        BertFtError: they cannot be read.
-    """
-    try:
-        return load_keys(server_key, client_keys)
-    except ValueError as error:
-        raise BertFtError(str(error)) from None
-
-
-class _Asking:
-    """A connection to a server's two ports, for commands.
-
-    Attributes:
-        ports: the result ports that are tried, as a user reads them.
+        BertFtError: the keys cannot be read.
     """
 
-    def __init__(self, ip: str, port: int, port_out: int | None, keys: ClientKeys | None) -> None:
-        ports_out = [port_out] if port_out else sorted({min(port + 1, 65535), DEFAULT_PORT_OUT} - {port})
-        self.ports = f"result port {' and '.join(map(str, ports_out))}"
-        self._port = port
-        self._identity = str(uuid.uuid4()).encode()
+    def __init__(
+        self,
+        ip: str,
+        port: int,
+        timeout: int,
+        port_out: int | None = None,
+        server_key: str | None = None,
+        client_keys: str | None = None,
+    ) -> None:
+        self._ip, self._port, self._seconds = ip, port, timeout / 1000
+        self._ports_out = [port_out] if port_out else sorted({min(port + 1, 65535), DEFAULT_PORT_OUT} - {port})
+        self._no_answer = (
+            f"something listens at {ip}:{port}, but no server answered on result port "
+            f"{' and '.join(map(str, self._ports_out))} (-port_out)"
+        )
+        self._identity = check_identity(None)
         self._number = 0
-        self._context = zmq.Context()
-        self._requests = self._context.socket(zmq.PUSH)
-        self._replies = self._context.socket(zmq.SUB)
-        for socket_ in (self._requests, self._replies):
-            if keys is not None:
-                keys.apply(socket_)
-        self._replies.setsockopt(zmq.SUBSCRIBE, topic_of(self._identity, keys.public) if keys else self._identity)
-        self._requests.connect(f"tcp://{ip}:{port}")
-        for one in ports_out:
-            self._replies.connect(f"tcp://{ip}:{one}")
+        try:
+            self._keys = load_keys(server_key, client_keys)
+        except ValueError as error:
+            raise BertFtError(str(error)) from None
 
-    def __enter__(self) -> _Asking:
-        return self
+    def terminate(self) -> None:
+        """Ask it to stop and wait until it is gone.
 
-    def __exit__(self, *exception: object) -> None:
-        self._context.destroy(linger=0)
+        Raises:
+            BertFtError: nothing listens there, or it still does when the time is over.
+        """
+        deadline = time.monotonic() + self._seconds
+        with self._reached("stopped"):
+            answered = self._config((time.monotonic() + deadline) / 2) is not None
+            self._send(TERMINATION)
+            while self._listens():
+                if time.monotonic() > deadline:
+                    raise BertFtError(self._still_there(answered))
+                time.sleep(_POLL_SECONDS)
 
-    def config(self, deadline: float) -> dict[str, Any] | None:
+    def reload(self) -> str:
+        """Ask it to serve what lies in its model directory now, and wait until it does, or goes on loading by itself.
+
+        Returns:
+            what came of it, one line.
+
+        Raises:
+            BertFtError: no bert-ft server is there, it refuses, cannot serve the new model, or the time is over.
+        """
+        deadline = time.monotonic() + self._seconds
+        name = f"the server at {self._ip}:{self._port}"
+        with self._reached("reloaded"):
+            config = self._config(min(deadline, time.monotonic() + _PATIENCE_SECONDS))
+            if config is None:
+                raise BertFtError(self._no_answer)
+            if "bert_ft_version" not in config:
+                raise BertFtError(f"{name} is not bert-ft's: it cannot reload; start it again")
+            self._send(RELOAD)
+            while (answer := self._receive(min(deadline, time.monotonic() + 1))) is None:
+                if not self._listens():
+                    raise BertFtError(f"{name} has ended meanwhile; its log says why")
+                if time.monotonic() > deadline:
+                    raise BertFtError(
+                        f"{name} still loads after {self._seconds:g} s and goes on; its log says what follows"
+                    )
+        if "error" in answer:
+            raise BertFtError(answer["error"]["message"])
+        model, before = answer["model_fingerprint"], answer["before"]
+        if not answer["reloaded"]:
+            return f"{name} serves model {model} already: the directory holds no other"
+        return f"{name} serves model {model} now, not {before}"
+
+    @contextlib.contextmanager
+    def _reached(self, done: str) -> Iterator[None]:
+        """Connected within the block.
+
+        Raises:
+            BertFtError: no server is there, or it lets these keys do nothing.
+        """
+        if not self._listens():
+            raise BertFtError(f"no server at {self._ip}:{self._port}; nothing was {done}")
+        if fault := handshake_fault(self._ip, self._port, self._keys, self._seconds / 4):
+            raise BertFtError(f"the server at {self._ip}:{self._port} was not {done}: {fault}")
+        port_out, *more = self._ports_out
+        self._connection = Connection(self, zmq.Context(), self._identity, self._ip, self._port, port_out, self._keys)
+        with contextlib.closing(self._connection):
+            for one in more:
+                self._connection.receiver.connect(f"tcp://{self._ip}:{one}")
+            yield
+
+    def _config(self, deadline: float) -> dict[str, Any] | None:
         """What the server of this very port says of itself; None if none answers.
 
         A server that drops early results (the original does) may lose the first answer: it is asked again.
         """
         while True:
-            self.send(SHOW_CONFIG)
-            answer = self.receive(min(deadline, time.monotonic() + 1))
+            self._send(SHOW_CONFIG)
+            answer = self._receive(min(deadline, time.monotonic() + 1))
             if answer is not None and answer.get("port", self._port) == self._port:
                 return answer
             if time.monotonic() > deadline:
                 return None
 
-    def send(self, command: bytes) -> None:
+    def _send(self, command: bytes) -> None:
         self._number += 1
-        self._requests.send_multipart([self._identity, command, b"%d" % self._number, b"0"])
+        self._connection.send_all(deque([request_frames(self._identity, command, self._number)]))
 
-    def receive(self, deadline: float) -> dict[str, Any] | None:
+    def _receive(self, deadline: float) -> dict[str, Any] | None:
         """The answer to the last command."""
-        while self._replies.poll(max(0, int(1000 * (deadline - time.monotonic())))):
-            frames = self._replies.recv_multipart()
+        while self._connection.receiver.poll(max(0, int(1000 * (deadline - time.monotonic())))):
+            frames = self._connection.receiver.recv_multipart()
             try:
                 answer = json.loads(frames[1])
             except (ValueError, IndexError):
@@ -151,30 +153,17 @@ class _Asking:
                 return answer
         return None
 
+    def _still_there(self, answered: bool) -> str:
+        if answered:
+            return (
+                f"the server at {self._ip}:{self._port} was asked to stop and still listens after {self._seconds:g} s; "
+                "it may be finishing requests, or take TERMINATION from its own machine or with an admitted key only"
+            )
+        return f"{self._no_answer}, and it did not stop within {self._seconds:g} s"
 
-def _reach(ip: str, port: int, keys: ClientKeys | None, timeout: float, done: str) -> None:
-    """Raises: BertFtError: no server is there, or it lets these keys do nothing."""
-    if not _listens(ip, port):
-        raise BertFtError(f"no server at {ip}:{port}; nothing was {done}")
-    if fault := handshake_fault(ip, port, keys, timeout / 4):
-        raise BertFtError(f"the server at {ip}:{port} was not {done}: {fault}")
-
-
-def _still_there(ip: str, port: int, ports: str, answered: bool, timeout: float) -> str:
-    if answered:
-        return (
-            f"the server at {ip}:{port} was asked to stop and still listens after {timeout:g} s; it may be finishing "
-            "requests, or take TERMINATION from its own machine or with an admitted key only"
-        )
-    return (
-        f"something listens at {ip}:{port}, but no server answered on {ports} (-port_out), and it did "
-        f"not stop within {timeout:g} s"
-    )
-
-
-def _listens(ip: str, port: int) -> bool:
-    try:
-        with socket.create_connection((ip, port), timeout=2):
-            return True
-    except (OSError, UnicodeError):
-        return False
+    def _listens(self) -> bool:
+        try:
+            with socket.create_connection((self._ip, self._port), timeout=2):
+                return True
+        except (OSError, UnicodeError):
+            return False

@@ -21,19 +21,15 @@ class Service(Protocol):
     @property
     def ready(self) -> bool:
         """Whether every worker has been ready, and the server is not stopping."""
-        ...
 
     def config(self, client: bytes, trusted: bool) -> dict[str, Any]:
         """The object of SHOW_CONFIG; paths and versions are for trusted clients."""
-        ...
 
     def status(self, client: bytes, trusted: bool) -> dict[str, Any]:
         """The object of SHOW_STATUS; likewise."""
-        ...
 
     def pause(self, client: bytes, wanted: bool) -> None:
         """Work on no more requests of a client that does not read its answers, or do so again."""
-        ...
 
     async def reload(self, why: str) -> dict[str, Any]:
         """Serve what lies in the model directory now.
@@ -44,11 +40,9 @@ class Service(Protocol):
         Raises:
             RequestError: it cannot be served; the model served before goes on.
         """
-        ...
 
     def stop(self, reason: str) -> None:
         """Begin to shut down."""
-        ...
 
 
 class Frontend(Protocol):
@@ -73,7 +67,6 @@ class Frontend(Protocol):
     @staticmethod
     def ports(options: ServerOptions) -> dict[str, int]:
         """Its ports by flag; none if it is not wanted."""
-        ...
 
     def open(self) -> None:
         """Bind the ports.
@@ -81,20 +74,15 @@ class Frontend(Protocol):
         Raises:
             BertFtError: one cannot be bound.
         """
-        ...
 
     def start(self) -> None:
         """Take requests from now on; runs on the loop."""
-        ...
 
     async def idle(self) -> None:
         """Wait until every request has its answer."""
-        ...
 
     async def close(self) -> None:
         """Tell who still waits that there will be no answer, and free the ports."""
-        ...
 
     def status(self) -> dict[str, int]:
         """What it adds to the ``queue`` of SHOW_STATUS."""
-        ...

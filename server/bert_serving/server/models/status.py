@@ -66,13 +66,5 @@ class Status:
 
     def workers(self, served: ServedModel) -> list[dict[str, Any]]:
         """State and counts of each worker, for SHOW_STATUS."""
-        return [
-            {
-                "pid": worker.pid,
-                "state": worker.state,
-                "restarts": worker.restarts,
-                "batches": worker.batches,
-                "sequences": worker.sequences,
-            }
-            for worker in served.dispatcher.supervisor.workers
-        ]
+        names = ("pid", "state", "restarts", "batches", "sequences")
+        return [{name: getattr(one, name) for name in names} for one in served.dispatcher.supervisor.workers]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable
+from typing import Any
 
 ACTIVE_SECONDS = 180
 CLIENTS_KEPT = 500
@@ -66,15 +67,11 @@ class Statistic:
             "num_total_client": len(self._by_client) + self._forgotten_clients,
             "num_active_client": sum(now - last < ACTIVE_SECONDS for last in self._last_data.values()),
         }
-        report |= _group("request_per_client", self._by_client.values())
-        if self._sizes:
-            report |= self._size_group()
-        report |= _group("last_two_interval", self._intervals)
-        rates = [1 / interval for interval in self._intervals if interval > 0]
-        report |= _group("request_per_second", rates)
-        if rates and sum(self._intervals) > 0:
-            report["avg_request_per_second"] = len(self._intervals) / sum(self._intervals)
-        return report
+        report |= _group("request_per_client", Counter(self._by_client.values()))
+        report |= _group("size_per_request", self._sizes, self._sequences, self._data_requests)
+        report |= _group("last_two_interval", Counter(self._intervals))
+        rates = Counter(1 / interval for interval in self._intervals if interval > 0)
+        return report | _group("request_per_second", rates, len(self._intervals), sum(self._intervals))
 
     def _forget_a_size(self) -> None:
         """One between the smallest and the largest, which alone are reported."""
@@ -88,25 +85,16 @@ class Statistic:
             self._by_client.popitem(last=False)
             self._forgotten_clients += 1
 
-    def _size_group(self) -> dict[str, float | int]:
-        least, maximum = min(self._sizes), max(self._sizes)
-        return {
-            "avg_size_per_request": self._sequences / self._data_requests,
-            "min_size_per_request": least,
-            "max_size_per_request": maximum,
-            "num_min_size_per_request": self._sizes[least],
-            "num_max_size_per_request": self._sizes[maximum],
-        }
 
-
-def _group(name: str, values: Collection[float]) -> dict[str, float | int]:
-    if not values:
+def _group(name: str, counts: Counter[Any], total: float | None = None, parts: float = 0) -> dict[str, float | int]:
+    """Of values and how often each was there; their average is ``total / parts``, if those are given."""
+    if not counts:
         return {}
-    least, maximum = min(values), max(values)
+    least, maximum = min(counts), max(counts)
     return {
-        f"avg_{name}": sum(values) / len(values),
+        f"avg_{name}": sum(counts.elements()) / counts.total() if total is None else total / parts,
         f"min_{name}": least,
         f"max_{name}": maximum,
-        f"num_min_{name}": sum(value == least for value in values),
-        f"num_max_{name}": sum(value == maximum for value in values),
+        f"num_min_{name}": counts[least],
+        f"num_max_{name}": counts[maximum],
     }

@@ -27,7 +27,7 @@ def connections_of_a_frontend(workers: int, frontends: int) -> int:
     """How many connections each of the server's ports may have, so that all together leave some descriptors.
 
     Args:
-        doors: ports that take connections.
+        frontends: ports that take connections.
     """
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     limit = MAX if soft == resource.RLIM_INFINITY else soft

@@ -52,7 +52,7 @@ class Dispatcher:
         self._jobs: dict[int, Job] = {}
         self._suspects: set[int] = set()
         self._on_ready = on_ready
-        self._on_fatal = on_fatal
+        self.on_fatal = on_fatal
         self._pauses: dict[bytes, asyncio.Event] = {}
         self._logger = get_logger("VENTILATOR")
 
@@ -118,9 +118,6 @@ class Dispatcher:
         """The worker died of the batch, or by chance while it had it."""
         with self._ends(batch.sequences):
             self._split_or_fail(batch, f"the worker died ({reason})", batch.losses + 1)
-
-    def on_fatal(self, message: str) -> None:
-        self._on_fatal(message)
 
     def _split_or_fail(self, batch: Batch, message: str, losses: int) -> None:
         sequences = batch.sequences

@@ -22,6 +22,8 @@ from bert_serving.server.workers.messages import batch_message
 
 from bert_ft.hardware.processor import gpu_count
 
+OnMessage = Callable[[dict[str, Any], list[np.ndarray]], None]
+
 SMALL_BATCH_PIECES = 1024
 """Batches up to this size are sent by the loop itself: handing one to a thread takes longer than sending it."""
 
@@ -54,15 +56,12 @@ class WorkerProcess:
             except BaseException:
                 ours.close()
                 raise
-        self._socket = ours
         self._channel = Channel(ours)
         self._hello = hello
         self._mask_special = mask_special
         self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
 
-    def watch(
-        self, on_message: Callable[[dict[str, Any], list[np.ndarray]], None], on_exit: Callable[[int], None]
-    ) -> None:
+    def watch(self, on_message: OnMessage, on_exit: Callable[[int], None]) -> None:
         for target in (self._send, lambda: self._receive(on_message), lambda: on_exit(self.process.wait())):
             threading.Thread(target=target, daemon=True).start()
 
@@ -81,9 +80,7 @@ class WorkerProcess:
 
     def hang_up(self) -> None:
         """Close the channel: the worker ends by itself."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
+        self._channel.close()
         self._batches.put(None)
 
     def _send(self) -> None:
@@ -92,7 +89,7 @@ class WorkerProcess:
             while (batch := self._batches.get()) is not None:
                 self._channel.send(*batch_message(batch, self._mask_special))
 
-    def _receive(self, on_message: Callable[[dict[str, Any], list[np.ndarray]], None]) -> None:
+    def _receive(self, on_message: OnMessage) -> None:
         with self._faults():
             while True:
                 on_message(*self._channel.receive())
@@ -111,9 +108,7 @@ class WorkerProcess:
 def worker_devices(settings: Settings) -> list[int | None]:
     """One GPU id a worker, in turn; None (the processor) with ``-cpu`` or where there is no GPU."""
     options = settings.options
-    gpus: list[int] = list(options.device_map)
-    if not gpus:
-        gpus = list(range(gpu_count()))
+    gpus = options.device_map or range(gpu_count())
     if options.cpu or not gpus:
         return [None] * options.num_worker
     return [gpus[number % len(gpus)] for number in range(options.num_worker)]

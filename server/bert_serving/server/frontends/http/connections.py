@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from http import HTTPStatus
 from typing import Any
 
 from bert_serving.server.limits import Limits
@@ -100,7 +101,7 @@ def guarded(base: type[Any], maximum: int, limits: Limits) -> type[Any]:
                 return
             body = json.dumps({"description": message, "status": status, "type": code}).encode()
             head = (
-                f"HTTP/1.1 {status} {_PHRASES[status]}\r\ncontent-type: application/json\r\n"
+                f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\n"
                 f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
             )
             if not (self._is_busy() and self.cycle.response_started):
@@ -113,6 +114,3 @@ def guarded(base: type[Any], maximum: int, limits: Limits) -> type[Any]:
             self._deadline = None if seconds is None else self.loop.call_later(seconds, callback)
 
     return Guarded
-
-
-_PHRASES = {400: "Bad Request", 408: "Request Timeout", 503: "Service Unavailable"}

@@ -33,26 +33,20 @@ def of_task(task: str) -> dict[str, Any]:
     if task == "encode":
         answer["results"] = answer["result"]
     example = {"id": 123, "texts": ["Anna likes it"], "is_tokenized": False}
-    body = {"required": True, "content": _json(example, {"required": ["id", "texts"], "properties": request})}
-    return {"description": _DESCRIPTIONS.get(task, ""), "requestBody": body, "responses": _responses(answer)}
+    body = {"required": True, "content": _json(example, required=["id", "texts"], properties=request)}
+    return {"description": _DESCRIPTIONS.get(task, ""), "requestBody": body, **of_answers(answer)}
 
 
-def of_status(example: dict[str, Any], *more: int) -> dict[str, Any]:
-    """A ``GET`` of an object such as the example.
+def of_answers(example: dict[str, Any], *more: int) -> dict[str, Any]:
+    """Answers such as the example, and what comes instead of them.
 
     Args:
-        more: statuses that it is sent with, beside 200.
+        more: statuses that they are sent with, beside 200.
     """
-    return {"responses": _responses(example, *more)}
-
-
-def _responses(example: dict[str, Any], *more: int) -> dict[str, Any]:
-    schema = {"properties": {name: _schema(value) for name, value in example.items()}}
-    answer = {"description": "the answer", "content": _json(example, schema)}
+    answer = {"description": "the answer", "content": _json(example)}
     fault = {"description": "what is wrong", "status": 400, "type": "bad_request"}
-    schema = {"properties": {name: _schema(value) for name, value in fault.items()}}
-    default = {"description": "a fault; its status is HTTP's too", "content": _json(fault, schema)}
-    return {**{str(status): answer for status in (200, *more)}, "default": default}
+    default = {"description": "a fault; its status is HTTP's too", "content": _json(fault)}
+    return {"responses": {**{str(status): answer for status in (200, *more)}, "default": default}}
 
 
 def _schema(example: Any) -> dict[str, Any]:
@@ -63,5 +57,7 @@ def _schema(example: Any) -> dict[str, Any]:
     return {"type": kinds[type(example)]}
 
 
-def _json(example: Any, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"application/json": {"schema": {"type": "object", **schema}, "example": example}}
+def _json(example: dict[str, Any], **schema: Any) -> dict[str, Any]:
+    properties = {name: _schema(value) for name, value in example.items()}
+    schema = {"type": "object", "properties": properties, **schema}
+    return {"application/json": {"schema": schema, "example": example}}

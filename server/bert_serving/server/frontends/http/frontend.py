@@ -7,11 +7,11 @@ import contextlib
 import logging
 import socket
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from bert_serving.server.frontends.base import Service
 from bert_serving.server.frontends.http.connections import guarded
-from bert_serving.server.frontends.http.keys import load_http_keys
 from bert_serving.server.monitoring.logs import get_logger
 from bert_serving.server.options import ServerOptions
 
@@ -36,6 +36,7 @@ class HttpFrontend:
         try:
             import uvicorn
             from bert_serving.server.frontends.http.app import application
+            from bert_serving.server.frontends.http.keys import HttpKeys
             from bert_serving.server.frontends.http.legacy import LegacyApi
         except ImportError as error:
             raise BertFtError(
@@ -48,7 +49,8 @@ class HttpFrontend:
         self._answering = service.answering
         self._max_connections = max_connections
         self._api = LegacyApi(options, service)
-        self._application = application(self._api, service, options.cors, load_http_keys(options))
+        keys = HttpKeys(Path(options.http_key_file)) if options.http_key_file else None
+        self._application = application(self._api, service, options.cors, keys)
         self._socket: socket.socket | None = None
         self._server: Any = None
         self._running: asyncio.Task[None] | None = None

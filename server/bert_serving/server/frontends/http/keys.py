@@ -5,11 +5,16 @@ from __future__ import annotations
 import hmac
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
-from bert_serving.server.options import ServerOptions
 from bert_serving.server.tasks.request import RequestError
+from fastapi import Request, Security
+from fastapi.security import HTTPBearer
 
 from bert_ft.errors import BertFtError
+
+_BEARER = Security(HTTPBearer(auto_error=False))
+"""For the description; a header that is none of its kind is a wrong key."""
 
 
 class UnauthorizedError(RequestError):
@@ -45,17 +50,17 @@ class HttpKeys:
             raise BertFtError(f"{path}: no key in it; write one a line, such as the output of: openssl rand -hex 32")
         self._digests = keys
 
+    async def check(self, request: Request, _: Any = _BEARER) -> None:
+        """Refuse whoever has no key, before anything of the request is read."""
+        if not self.accept(request.headers.get("Authorization")):
+            raise UnauthorizedError
+
     def accept(self, authorization: str | None) -> bool:
         """Whether an Authorization header holds one of the keys; takes the same time whichever it is."""
         scheme, _, key = (authorization or "").partition(" ")
         given = _digest(key.strip().encode("utf-8", "surrogateescape"))
         matches = [hmac.compare_digest(given, digest) for digest in self._digests]
         return scheme.lower() == "bearer" and any(matches)
-
-
-def load_http_keys(options: ServerOptions) -> HttpKeys | None:
-    """The keys of -http_key_file; None without it."""
-    return HttpKeys(Path(options.http_key_file)) if options.http_key_file else None
 
 
 def _digest(key: bytes) -> bytes:

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
-from bert_serving.server.answering import SMALL_REQUEST_BYTES, TINY_REQUEST_BYTES
+from bert_serving.server.answering import SMALL_REQUEST_BYTES, TINY_REQUEST_BYTES, in_pool
 from bert_serving.server.frontends.base import Service
 from bert_serving.server.frontends.http import documentation
 from bert_serving.server.frontends.http.body import Bodies
@@ -23,7 +23,6 @@ from fastapi.routing import APIRoute
 
 FRONTEND = "http"
 SMALL_AT_A_TIME = 16
-T = TypeVar("T")
 
 
 class LegacyApi:
@@ -51,9 +50,9 @@ class LegacyApi:
             extra = documentation.of_task(task)
             router.add_api_route(f"/{task}", self._endpoint(task), methods=["POST"], name=task, openapi_extra=extra)
         example = {"server_version": "1.10.0", "tasks": list(TASKS), "statistic": {}, "queue": {}, "status": 200}
-        add_get(router, "/status/server", self._server_status, documentation.of_status(example))
+        add_get(router, "/status/server", self._server_status, documentation.of_answers(example))
         example = {"http_port": 8125, "num_pending_request": 0, "server_ip": "127.0.0.1", "status": 200}
-        add_get(router, "/status/client", self._client_status, documentation.of_status(example))
+        add_get(router, "/status/client", self._client_status, documentation.of_answers(example))
         return router
 
     def close(self) -> None:
@@ -76,11 +75,11 @@ class LegacyApi:
         parse = partial(parse_request, limits=self._limits)
         if len(body) > SMALL_REQUEST_BYTES:
             async with self._turns:
-                wanted = await self._in(self._large, parse, body)
+                wanted = await in_pool(self._large, parse, body)
                 return await self._answer(task, request, wanted, len(body))
         async with self._small_turns:
             tiny = len(body) <= TINY_REQUEST_BYTES
-            wanted = parse(body) if tiny else await self._in(self._small, parse, body)
+            wanted = parse(body) if tiny else await in_pool(self._small, parse, body)
             if len(wanted["texts"]) <= self._options.priority_batch_size:
                 return await self._answer(task, request, wanted, len(body))
         async with self._turns:
@@ -96,23 +95,20 @@ class LegacyApi:
             check_numbers(numbers, self._limits.http_max_numbers)
         result = await self._answering.answer(client, asked, lambda: texts, size)
         pool = self._small if len(texts) <= self._options.priority_batch_size else self._large
-        content = await self._in(pool, answer_json, wanted["id"], result, self._limits.http_max_numbers)
+        content = await in_pool(pool, answer_json, wanted["id"], result, self._limits.http_max_numbers)
         return self._outgoing.reply(content)
-
-    async def _in(self, pool: ThreadPoolExecutor, function: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
 
     async def _server_status(self, request: Request) -> Response:
         """SHOW_STATUS; paths and versions are for who has a key, or asks from this machine."""
         client = request.client.host.encode() if request.client else b"http"
         self._answering.statistic.add_system_request(client)
-        return json_response(200, {**self._service.status(client, self._trusts(request)), "status": 200})
+        return json_response({**self._service.status(client, self._trusts(request)), "status": 200})
 
     async def _client_status(self, request: Request) -> Response:
         """Where the frontend listens, and how many requests it has not answered."""
         pending = self._answering.admission.of(FRONTEND)
         address = {"http_port": self._options.http_port, "num_pending_request": pending}
-        return json_response(200, {**address, "server_ip": self._options.host, "status": 200})
+        return json_response({**address, "server_ip": self._options.host, "status": 200})
 
     def _trusts(self, request: Request) -> bool:
         """Whether a request has a key, or comes from this machine and not by way of a web page."""

@@ -87,13 +87,14 @@ def answer_json(request_id: Any, result: EncodeResult | JsonResult, max_numbers:
     return _joined(answer, [("result", rows), ("results", rows)])
 
 
-def json_response(status: int, value: dict[str, Any]) -> Response:
-    return Response(_json(value), status, media_type="application/json")
+def json_response(value: dict[str, Any]) -> Response:
+    """Its member "status" is HTTP's too; without one it is 200."""
+    return Response(_json(value), value.get("status", 200), media_type="application/json")
 
 
 def fault_response(message: str, status: int, code: str) -> Response:
     """bert-as-service's error object."""
-    return json_response(status, {"description": message, "status": status, "type": code})
+    return json_response({"description": message, "status": status, "type": code})
 
 
 def _joined(value: dict[str, Any], more: list[tuple[str, bytes]]) -> bytes:

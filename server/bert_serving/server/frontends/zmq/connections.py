@@ -16,9 +16,29 @@ _BYTES_RECEIVED = 128
 """Where Linux 4.1 and later has the count in ``struct tcp_info``."""
 
 
-class _Peer(NamedTuple):
+class Peer(NamedTuple):
+    """A TCP connection; descriptors are used again, the inodes of sockets are not.
+
+    Attributes:
+        inode: 0 if it has ended.
+    """
+
     descriptor: int
     inode: int
+
+    @property
+    def is_open(self) -> bool:
+        return self.descriptor < 0 or (self.inode > 0 and _inode(self.descriptor) == self.inode)
+
+    @classmethod
+    def of(cls, frame: zmq.Frame, port: int) -> Peer | None:
+        """Where a message came from, if libzmq says so; it has ended, unless another took its descriptor."""
+        try:
+            descriptor = int(frame.get(zmq.SRCFD))
+        except zmq.ZMQError:
+            return None
+        with _connection(descriptor, port) as connection:
+            return cls(descriptor, _inode(descriptor) if connection is not None else 0)
 
 
 class Guard:
@@ -40,8 +60,8 @@ class Guard:
         self._max_in_all = max_in_all
         self._max_connections = max_connections
         self._heard: set[int] = set()
-        self._known: set[_Peer] = set()
-        self._received: dict[_Peer, int] = {}
+        self._known: set[Peer] = set()
+        self._received: dict[Peer, int] = {}
 
     def heard(self, frame: zmq.Frame) -> None:
         """A whole message has come, with this frame."""
@@ -56,7 +76,7 @@ class Guard:
             how many were cut off.
         """
         before, self._received = self._received, {}
-        unended: list[tuple[int, _Peer]] = []
+        unended: list[tuple[int, Peer]] = []
         for peer, received in _connections(self._port):
             base = received if peer.descriptor in self._heard else before.get(peer, 0)
             self._received[peer] = base
@@ -66,7 +86,7 @@ class Guard:
         self._heard.clear()
         return self._cut_long(unended) + self._cut_many()
 
-    def _cut_long(self, unended: list[tuple[int, _Peer]]) -> int:
+    def _cut_long(self, unended: list[tuple[int, Peer]]) -> int:
         unended.sort()
         in_all, cut = sum(size for size, _ in unended), 0
         while unended and (unended[-1][0] > self._maximum or in_all > self._max_in_all):
@@ -93,13 +113,7 @@ def cut_off(descriptor: int, port: int) -> bool:
         return True
 
 
-def came_in(descriptor: int, port: int) -> bool:
-    """Whether a descriptor is that of a connection that came in through ``port``."""
-    with _connection(descriptor, port) as connection:
-        return connection is not None
-
-
-def _connections(port: int) -> Iterator[tuple[_Peer, int]]:
+def _connections(port: int) -> Iterator[tuple[Peer, int]]:
     """Those of a port, and the bytes received."""
     if not hasattr(socket, "TCP_INFO") or not os.path.isdir("/proc/self/fd"):
         return
@@ -107,9 +121,8 @@ def _connections(port: int) -> Iterator[tuple[_Peer, int]]:
         with _connection(descriptor, port) as connection:
             if connection is not None:
                 with contextlib.suppress(OSError, struct.error):
-                    inode = os.fstat(descriptor).st_ino
                     info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 192)
-                    yield _Peer(descriptor, inode), struct.unpack_from("=Q", info, _BYTES_RECEIVED)[0]
+                    yield Peer(descriptor, _inode(descriptor)), struct.unpack_from("=Q", info, _BYTES_RECEIVED)[0]
 
 
 @contextlib.contextmanager
@@ -124,6 +137,14 @@ def _connection(descriptor: int, port: int) -> Iterator[socket.socket | None]:
         yield connection if _came_in_through(connection, port) else None
     finally:
         connection.detach()
+
+
+def _inode(descriptor: int) -> int:
+    """0 if it is closed."""
+    try:
+        return os.fstat(descriptor).st_ino
+    except OSError:
+        return 0
 
 
 def _came_in_through(connection: socket.socket, port: int) -> bool:

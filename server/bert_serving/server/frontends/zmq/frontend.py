@@ -12,14 +12,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 import zmq
-from bert_serving.client.wire import (
-    RELOAD,
-    SHOW_CONFIG,
-    SHOW_STATE,
-    SHOW_STATUS,
-    TERMINATION,
-    error_reply,
-)
+from bert_serving.client.wire import RELOAD, SHOW_CONFIG, SHOW_STATE, SHOW_STATUS, TERMINATION, error_reply
 from bert_serving.server.frontends.base import Service
 from bert_serving.server.frontends.json_texts import parse_texts
 from bert_serving.server.frontends.zmq.connections import Guard
@@ -29,7 +22,7 @@ from bert_serving.server.frontends.zmq.outbox import Frames, Outbox
 from bert_serving.server.frontends.zmq.reply import answer_frames
 from bert_serving.server.frontends.zmq.request import Request, UnanswerableError
 from bert_serving.server.frontends.zmq.sender import Sender
-from bert_serving.server.frontends.zmq.sockets import bind, descriptor
+from bert_serving.server.frontends.zmq.sockets import bind
 from bert_serving.server.frontends.zmq.subscribers import Subscribers
 from bert_serving.server.monitoring.logs import get_logger
 from bert_serving.server.options import ServerOptions
@@ -115,8 +108,8 @@ class ZmqFrontend:
     def start(self) -> None:
         """Take requests and subscriptions from now on."""
         loop = asyncio.get_running_loop()
-        loop.add_reader(descriptor(self._replies), self._subscribers.drain)
-        loop.add_reader(descriptor(self._requests), self._drain_requests)
+        loop.add_reader(self._replies.fileno(), self._subscribers.drain)
+        loop.add_reader(self._requests.fileno(), self._drain_requests)
         self._drain_requests()
         self._expiry.start()
         self._logger.info("requests at port %d, results at port %d of %s", *self._ports.values(), self._host)
@@ -144,7 +137,7 @@ class ZmqFrontend:
         for socket, linger in ((self._requests, 0), (self._replies, LINGER_MS)):
             if not socket.closed:
                 with contextlib.suppress(ValueError, OSError):
-                    loop.remove_reader(descriptor(socket))
+                    loop.remove_reader(socket.fileno())
                 socket.close(linger=linger)
         if self._keys is not None:
             self._keys.stop()
@@ -195,7 +188,8 @@ class ZmqFrontend:
     def _handle(self, request: Request) -> None:
         request.check(self._limits.max_request_bytes)
         if request.payload == TERMINATION:
-            self._terminate(request)
+            self._check_trust(request)
+            self._service.stop(f"TERMINATION from {request.peer}")
         elif request.payload == SHOW_CONFIG:
             self._answer_config(request)
         elif request.payload == SHOW_STATUS:
@@ -214,21 +208,17 @@ class ZmqFrontend:
 
         Another client that has come to share the identity may still be on its way to the result port.
         """
-        delay = SHARING_SECONDS if self._answering.statistic.has_seen(request.address) else 0.0
+        asked_before = self._answering.statistic.has_seen(request.address)
         self._answering.statistic.add_system_request(request.address)
         config = self._service.config(request.identity, self._trusts(request))
-        if delay:
-            asyncio.get_running_loop().call_later(delay, self._answer, request, config)
+        if asked_before:
+            asyncio.get_running_loop().call_later(SHARING_SECONDS, self._answer, request, config)
         else:
             self._answer(request, config)
 
     def _trusts(self, request: Request) -> bool:
         """Whether a request comes from this machine, or from a client whose key was put into the folder of clients."""
         return is_loopback(request.peer) or (self._keys is not None and self._keys.names_clients)
-
-    def _terminate(self, request: Request) -> None:
-        self._check_trust(request)
-        self._service.stop(f"TERMINATION from {request.peer}")
 
     def _check_trust(self, request: Request) -> None:
         if self._trusts(request) or self._allow_remote_terminate:
@@ -240,8 +230,7 @@ class ZmqFrontend:
         )
 
     def _answer_state(self, request: Request) -> None:
-        extra = request.extra()
-        asked = extra.get("request")
+        asked = request.extra().get("request")
         if not isinstance(asked, int) or isinstance(asked, bool):
             raise RequestError("bad_request", 'SHOW_STATE needs a fifth frame such as {"request": 3}')
         state = "waiting" if (request.address, asked) in self._in_flight else "unknown"
@@ -301,7 +290,7 @@ class ZmqFrontend:
 
     def _expire(self) -> None:
         self._drain_requests()
-        if cut := self._guard.check() + self._subscribers.check_peers():
+        if cut := self._guard.check() + self._subscribers.guard.check():
             self._warn(f"{cut} peers were cut off: they sent much without the end of a message, or were too many")
         self._subscribers.sweep()
         if dropped := self._in_flight.drop_without_subscriber(self._outbox.has_subscriber):

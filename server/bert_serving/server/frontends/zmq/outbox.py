@@ -42,6 +42,10 @@ class Outbox:
         pause: told, with True, that so much waits for a reader that no more answers to it should be made, and with
             False that there is room again.
         clock: seconds.
+
+    Attributes:
+        size: bytes of all replies that wait.
+        dropped: replies that were given up.
     """
 
     def __init__(
@@ -60,18 +64,13 @@ class Outbox:
         self._slow: dict[bytes, None] = {}
         self._readers: Counter[bytes] = Counter()
         self._held = 0
-        self._in_all = 0
+        self.size = 0
         self.dropped = 0
 
     @property
     def readers(self) -> int:
         """Identities that someone listens to."""
         return len(self._readers)
-
-    @property
-    def size(self) -> int:
-        """Bytes of all replies that wait."""
-        return self._in_all
 
     @property
     def blocked(self) -> bool:
@@ -90,7 +89,7 @@ class Outbox:
         size = self._limits.zmq_waiting_reply_bytes + sum(memoryview(frame).nbytes for frame in frames)
         backlog = self._backlogs.setdefault(identity, _Backlog())
         backlog.append(_Entry(frames, size, self._clock()))
-        self._in_all += size
+        self.size += size
         if identity in self._readers:
             self._slow[identity] = None
             self._check_pace(identity)
@@ -99,7 +98,7 @@ class Outbox:
             limit = self._limits.zmq_max_held_bytes
             while self._held > limit or (self._is_full(backlog) and len(backlog.entries) > 1):
                 self._drop_oldest(identity if self._is_full(backlog) else self._oldest_held())
-        while self._in_all > self._limits.zmq_max_all_reply_bytes:
+        while self.size > self._limits.zmq_max_all_reply_bytes:
             self._drop_oldest(next(iter(self._backlogs)))
 
     def has_subscriber(self, identity: bytes) -> bool:
@@ -143,7 +142,7 @@ class Outbox:
         if backlog is None or identity not in self._slow:
             return
         while backlog.entries and self._send(backlog.entries[0].frames):
-            self._in_all -= backlog.popleft().size
+            self.size -= backlog.popleft().size
         self._drop_if_empty(identity)
 
     def _is_full(self, backlog: _Backlog) -> bool:
@@ -156,7 +155,7 @@ class Outbox:
     def _drop_oldest(self, identity: bytes) -> None:
         backlog = self._backlogs[identity]
         size = backlog.popleft().size
-        self._in_all -= size
+        self.size -= size
         self._held -= 0 if identity in self._readers else size
         self.dropped += 1
         self._drop_if_empty(identity)

@@ -27,8 +27,3 @@ def bind(socket: zmq.Socket[bytes], host: str, port: int, flag: str) -> None:
         else:
             message = f"port {port} ({flag}) cannot be opened: {error.strerror}"
         raise BertFtError(message) from None
-
-
-def descriptor(socket: zmq.Socket[bytes]) -> int:
-    """What an event loop watches."""
-    return int(socket.getsockopt(zmq.FD))

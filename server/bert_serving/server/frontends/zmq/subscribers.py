@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable
 from itertools import count
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import zmq
 from bert_serving.client.wire import topic_of
-from bert_serving.server.frontends.zmq.connections import Guard, came_in, cut_off
+from bert_serving.server.frontends.zmq.connections import Guard, Peer, cut_off
 from bert_serving.server.frontends.zmq.request import read_topic, user_of
 from bert_serving.server.limits import Limits
 
@@ -20,22 +19,9 @@ class SubscriptionListener(Protocol):
 
     def subscribe(self, address: bytes) -> None:
         """Someone listens to this address from now on."""
-        ...
 
     def unsubscribe(self, address: bytes) -> None:
         """One of those who listened to this address does so no more."""
-        ...
-
-
-class _Connection(NamedTuple):
-    """A peer's TCP connection; descriptors are used again, the inodes of sockets are not."""
-
-    descriptor: int
-    inode: int
-
-    @property
-    def is_open(self) -> bool:
-        return self.descriptor < 0 or (self.inode > 0 and _inode(self.descriptor) == self.inode)
 
 
 class Subscribers:
@@ -60,7 +46,7 @@ class Subscribers:
         keyed: whether the server has keys; then an identity belongs to the key of its client, see
             :func:`bert_serving.server.frontends.zmq.request.read_topic`.
         on_refusal: called with the reason when something is not granted.
-        max_connections: see :class:`bert_serving.server.frontends.zmq.connections.Guard`.
+        max_connections: of :attr:`guard`, which watches the port.
     """
 
     def __init__(
@@ -75,14 +61,14 @@ class Subscribers:
     ) -> None:
         self._port = port
         self._limits = limits
-        self._guard = Guard(port, limits.zmq_max_subscription_bytes, limits.zmq_max_unended_bytes, max_connections)
+        self.guard = Guard(port, limits.zmq_max_subscription_bytes, limits.zmq_max_unended_bytes, max_connections)
         self._keyed = keyed
         self._socket = replies
         self._listener = listener
         self._on_refusal = on_refusal
-        self._subscribers: dict[bytes, Counter[_Connection]] = {}
-        self._denied: dict[bytes, set[_Connection]] = {}
-        self._addresses: Counter[_Connection] = Counter()
+        self._subscribers: dict[bytes, Counter[Peer]] = {}
+        self._denied: dict[bytes, set[Peer]] = {}
+        self._addresses: Counter[Peer] = Counter()
         self._owed: list[Counter[bytes]] = [Counter(), Counter()]
         self._unexplained: dict[bytes, int] = {}
         self._unknown = count()
@@ -98,12 +84,12 @@ class Subscribers:
                 self._out_of_step = False
                 self._cut.clear()
                 return
-            self._guard.heard(frame)
+            self.guard.heard(frame)
             message = frame.bytes
             user = user_of(frame) if self._keyed else None
-            self._receive(message[:1], message[1:], user, _connection(frame, self._port))
+            self._receive(message[:1], message[1:], user, Peer.of(frame, self._port))
 
-    def _receive(self, kind: bytes, topic: bytes, user: bytes | None, peer: _Connection | None) -> None:
+    def _receive(self, kind: bytes, topic: bytes, user: bytes | None, peer: Peer | None) -> None:
         if kind not in (b"\0", b"\1"):
             self._out_of_step = True
             self._refuse(peer, "a message that is no subscription came to the result port")
@@ -119,7 +105,7 @@ class Subscribers:
             self._deny(address, peer)
             self._on_refusal(f"a subscription to {topic[:64]!r} was refused")
         else:
-            self._grant(address, peer or _Connection(-1, next(self._unknown)))
+            self._grant(address, peer or Peer(-1, next(self._unknown)))
 
     def look_at(self, address: bytes) -> None:
         """Find out now whose connection has ended; libzmq says so a little later, and drops replies meanwhile."""
@@ -127,10 +113,6 @@ class Subscribers:
             explained = self._unexplained.pop(address, None) is not None
             self._owed[-1][address] += len(closed) - explained
             self._remove(address, closed)
-
-    def check_peers(self) -> int:
-        """Cut off who sends much and no whole message, and who is too many; how many there were."""
-        return self._guard.check()
 
     def sweep(self) -> None:
         """Look once more for closed connections where a reader went and none was found closed; about once a second."""
@@ -142,7 +124,7 @@ class Subscribers:
                 del self._unexplained[address]
                 self._take_back(address)
 
-    def _grant(self, address: bytes, peer: _Connection) -> None:
+    def _grant(self, address: bytes, peer: Peer) -> None:
         if self._addresses[peer] >= self._limits.zmq_max_identities:
             self._deny(address, peer)
             limit = f"{self._limits.zmq_max_identities} identities"
@@ -155,21 +137,20 @@ class Subscribers:
             self._addresses[peer] += 1
             self._listener.subscribe(address)
 
-    def _deny(self, address: bytes, peer: _Connection | None) -> None:
+    def _deny(self, address: bytes, peer: Peer | None) -> None:
         """Remember a subscription that is not granted: libzmq makes up its end too."""
         if peer is not None and peer not in self._denied.setdefault(address, set()):
             self._denied[address].add(peer)
             self._addresses[peer] += 1
 
-    def _end(self, address: bytes, peer: _Connection | None) -> None:
+    def _end(self, address: bytes, peer: Peer | None) -> None:
         readers = self._subscribers.get(address, Counter())
         if peer is not None:
             if peer in readers and not self._out_of_step:
                 self._socket.setsockopt(zmq.UNSUBSCRIBE, address)
-            ended = [one for one in readers if not one.is_open][
-                :1
-            ]  # of whom it is, if its descriptor is another's by now
-            self._remove(address, [peer] if peer in readers else ended)
+            ended = [one for one in readers if not one.is_open]
+            # its descriptor may be another's by now
+            self._remove(address, [peer] if peer in readers else ended[:1])
         elif owed := next((owed for owed in self._owed if owed[address] > 0), None):
             owed[address] -= 1
         elif denied := [one for one in self._denied.get(address, ()) if not one.is_open]:
@@ -189,19 +170,19 @@ class Subscribers:
         else:
             self._remove(address, doubtful[-1:])
 
-    def _allow(self, address: bytes, peer: _Connection) -> None:
+    def _allow(self, address: bytes, peer: Peer) -> None:
         """Forget one that was denied."""
         self._denied[address].discard(peer)
         if not self._denied[address]:
             del self._denied[address]
         self._forget(peer)
 
-    def _forget(self, peer: _Connection) -> None:
+    def _forget(self, peer: Peer) -> None:
         self._addresses[peer] -= 1
         if not self._addresses[peer]:
             del self._addresses[peer]
 
-    def _remove(self, address: bytes, gone: list[_Connection]) -> None:
+    def _remove(self, address: bytes, gone: list[Peer]) -> None:
         for one in gone:
             del self._subscribers[address][one]
             self._forget(one)
@@ -209,31 +190,12 @@ class Subscribers:
         if not self._subscribers.get(address, True):
             del self._subscribers[address]
 
-    def _refuse(self, peer: _Connection | None, reason: str) -> None:
+    def _refuse(self, peer: Peer | None, reason: str) -> None:
         self._on_refusal(f"{reason}; the peer is cut off")
         self._cut_off(peer)
 
-    def _cut_off(self, peer: _Connection | None) -> None:
-        if peer is None:
-            return
-        self._cut.add(peer.descriptor)
-        if not peer.is_open:
-            return
-        cut_off(peer.descriptor, self._port)
-
-
-def _connection(frame: zmq.Frame, port: int) -> _Connection | None:
-    """Where a message came from, if libzmq says so; inode 0 if it has ended, unless another took its descriptor."""
-    try:
-        descriptor = int(frame.get(zmq.SRCFD))
-    except zmq.ZMQError:
-        return None
-    return _Connection(descriptor, _inode(descriptor) if came_in(descriptor, port) else 0)
-
-
-def _inode(descriptor: int) -> int:
-    """0 if it is closed."""
-    try:
-        return os.fstat(descriptor).st_ino
-    except OSError:
-        return 0
+    def _cut_off(self, peer: Peer | None) -> None:
+        if peer is not None:
+            self._cut.add(peer.descriptor)
+            if peer.is_open:
+                cut_off(peer.descriptor, self._port)
