@@ -124,8 +124,8 @@ class _Reader:
         while True:
             self._check_count(len(texts), count)
             self._count(counted)
-            if self.kind() != "a list":
-                self._refuse_mixed(len(texts))
+            if not self._text.startswith("[", self._at):
+                self._refuse_kind((len(texts),), tokenised=True)
             if self._enters("]"):
                 raise RequestError("bad_request", f"texts[{len(texts)}]: the list of tokens is empty")
             texts.append(self._strings((len(texts),), None, 1))
@@ -210,20 +210,17 @@ class _Reader:
                     self._check_count(len(found), count)
                     self._refuse_kind((*place, len(found)))
 
-    def _refuse_kind(self, place: tuple[int, ...]) -> NoReturn:
+    def _refuse_kind(self, place: tuple[int, ...], tokenised: bool = False) -> NoReturn:
         kind = self.kind()
-        if kind == "a list" and len(place) == 1:
-            self._refuse_mixed(place[0])
-        raise RequestError("bad_request", f"{_name(place)}: must be a string, not {kind}")
-
-    def _refuse_mixed(self, index: int) -> NoReturn:
-        raise RequestError("bad_request", f"texts[{index}]: strings and lists of tokens are mixed in one request")
+        mixed = tokenised or (kind == "a list" and len(place) == 1)
+        fault = "strings and lists of tokens are mixed in one request" if mixed else f"must be a string, not {kind}"
+        raise RequestError("bad_request", f"{_name(place)}: {fault}")
 
     def _refuse_text(self, value: str, place: tuple[int, ...]) -> NoReturn:
         if not value or value.isspace():
             raise RequestError("bad_request", f"{_name(place)}: is empty or blank")
-        limit = f"{len(value)} characters, more than {self._max_characters}"
-        raise RequestError("too_large", f"{_name(place)}: has {limit}")
+        fault = f"has {len(value)} characters, more than {self._max_characters}"
+        raise RequestError("too_large", f"{_name(place)}: {fault}")
 
     def _check_count(self, index: int, count: int | None) -> None:
         if index == count:
