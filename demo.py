@@ -78,9 +78,7 @@ def run(line: str) -> None:
 @contextlib.contextmanager
 def serving(model_dir: Path) -> Iterator[BertClient]:
     """Start a server and wait until it is ready; at the end of the block stop it and wait until it has."""
-    with socket.socket() as first, socket.socket() as second:
-        for one in (first, second):
-            one.bind(("127.0.0.1", 0))
+    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
         port, port_out = first.getsockname()[1], second.getsockname()[1]
     ports = f"-port {port} -port_out {port_out}"
     line = f"bert-serving-start -model_dir {model_dir} {ports}"

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,6 @@ class Server:
         ports: those of an earlier server, to take its place.
         http: whether it listens at ``http_port`` too.
         wait: until it is ready, for ``patience`` seconds at most.
-        environment: variables that it has besides ours.
 
     Attributes:
         ready_seconds: from the command to "all set".
@@ -80,7 +79,6 @@ class Server:
         http: bool = False,
         wait: bool = True,
         patience: float = 120,
-        environment: dict[str, str] | None = None,
     ) -> None:
         self.port, self.port_out, self.http_port = [*ports, *free_ports(3)][:3]
         self.folder = Path(tempfile.mkdtemp(prefix="server-"))
@@ -88,7 +86,7 @@ class Server:
         line = [*(command or [program("bert-serving-start")]), *flags]
         line += ["-port", str(self.port), "-port_out", str(self.port_out)]
         line += ["-http_port", str(self.http_port)] if http else []
-        variables = {**os.environ, "TMPDIR": str(self.folder), "CUDA_VISIBLE_DEVICES": "", **(environment or {})}
+        variables = {**os.environ, "TMPDIR": str(self.folder), "CUDA_VISIBLE_DEVICES": ""}
         self._began = time.monotonic()
         with self.log_path.open("w") as log:
             self.process = subprocess.Popen(
@@ -173,19 +171,20 @@ class Rounds:
     def print_table(self) -> None:
         print("| figure | median | least-most |\n|---|---|---|")
         for name, values in self._values.items():
-            _print_row(name, values, self._form)
+            self._print(name, values, self._form)
 
-    def compare(
-        self,
-        name: str,
-        one: str,
-        other: str,
-        how: Callable[[float, float], float] = operator.truediv,
-        form: str = ".3f",
-    ) -> None:
-        """Print a row of the table: one figure by another of the same round, or less the other."""
-        _print_row(name, list(map(how, self._values[one], self._values[other])), form)
+    def compare(self, name: str, one: str, other: str) -> None:
+        """Print a row of the table: one figure divided by another of the same round."""
+        self._print(name, map(operator.truediv, self._values[one], self._values[other]), ".3f")
+
+    def subtract(self, name: str, one: str, other: str) -> None:
+        self._print(name, map(operator.sub, self._values[one], self._values[other]), ".2f")
+
+    def _print(self, name: str, row: Iterable[float], form: str) -> None:
+        values = list(row)
+        print(f"| {name} | {statistics.median(values):{form}} | {min(values):{form}}-{max(values):{form}} |")
 
 
-def _print_row(name: str, values: list[float], form: str) -> None:
-    print(f"| {name} | {statistics.median(values):{form}} | {min(values):{form}}-{max(values):{form}} |")
+def markdown_table(head: str, rows: Iterable[Sequence[str]]) -> str:
+    """``head`` is its first line."""
+    return "\n".join([head, "|---" * (head.count("|") - 1) + "|", *(f"| {' | '.join(cells)} |" for cells in rows)])

@@ -12,6 +12,7 @@ named. Needs Linux: memory and descriptors are read from /proc.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,7 @@ def main() -> None:
     from fault_rows import callers, commands, crowd, fuzz, life, limits, models, oddities, training, workers  # noqa: F401
     from fault_rows.bench import ROWS, Bench, Outcome, new_checkpoint
 
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])  # of tests.engines
     if arguments.list:
         for row in ROWS.values():
             print(f"{row.name:12} {row.tried}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import random
 import subprocess
@@ -156,9 +157,7 @@ class Load:
         total: stop by themselves after so many requests together.
     """
 
-    def __init__(
-        self, bench: Bench, server: Server, clients: int, pause: float = 0.0, total: int | None = None
-    ) -> None:
+    def __init__(self, bench: Bench, server: Server, clients: int, pause: float = 0.0, total: float = math.inf) -> None:
         self.answers = self.wrong = 0
         self.failures: list[str] = []
         self.slowest = 0.0
@@ -187,8 +186,6 @@ class Load:
 
     def _take(self) -> bool:
         with self._lock:
-            if self._left is None:
-                return True
             self._left -= 1
             return self._left >= 0
 

@@ -16,8 +16,8 @@ import threading
 import time
 from pathlib import Path
 
-from bert_serving.client import BadReplyError, BertClient
-from common import free_ports
+from bert_serving.client import BadReplyError
+from common import Server, free_ports
 
 from .bench import Bench, Outcome, row
 from .server import in_threads, join
@@ -84,25 +84,20 @@ def closed(bench: Bench) -> Outcome:
             for path in folder.glob("keys*"):
                 path.unlink()
             shutil.rmtree(folder / "out", ignore_errors=True)
-        failed += _server_without(way, bench, folder)
+        failed += _server_without(way, bench)
     shutil.rmtree(folder)
     total = len(ways) * (len(cases) + 1)
     return Outcome(f"{total} starts", f"{total - len(failed)} of {total} did their work {failed or ''}", not failed)
 
 
-def _server_without(way: str, bench: Bench, folder: Path) -> list[str]:
-    port, port_out = free_ports()
-    flags = ["-model_dir", str(bench.model_dir), "-port", str(port), "-port_out", str(port_out)]
-    start = command("bert-serving-start", *flags)
-    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(["sh", "-c", f'exec "$@" {way}', "sh", *start], cwd=folder, **quiet) as process:
-        try:
-            with BertClient(port=port, port_out=port_out, timeout=60_000, ignore_all_checks=True) as client:
-                right = bench.ask(client, [0, 1, 2])
-            ends = [os.readlink(f"/proc/{process.pid}/fd/{number}") for number in range(3)]
-        finally:
-            process.terminate()
-        status = process.wait(60)
+def _server_without(way: str, bench: Bench) -> list[str]:
+    quietly = f'exec "$@" </dev/null >/dev/null 2>/dev/null {way}'
+    start = ["sh", "-c", quietly, "sh", *command("bert-serving-start")]
+    with Server(["-model_dir", str(bench.model_dir)], start, wait=False) as server:
+        with server.client(ignore_all_checks=True) as client:
+            right = bench.ask(client, [0, 1, 2])
+        ends = [os.readlink(f"/proc/{server.process.pid}/fd/{number}") for number in range(3)]
+        status = server.end()
     good = right and not status and ends == [os.devnull] * 3
     return [] if good else [f"bert-serving-start {way}: right {right}, exit {status}, descriptors {ends}"]
 

@@ -122,7 +122,7 @@ def fuzz(bench: Bench) -> Outcome:
             too_large = _beyond_the_limit(server)
         alive = server.process.poll() is None and len(server.workers()) == 1
         same = server.restarts() == 0
-    silent = sorted(name for name, code in refused.items() if code == "silent")
+    silent = sorted(name for name, code in refused.items() if code.startswith("silent"))
     found = (
         f"{asked} could be answered, {missing} were not, {unasked} answers too many; "
         f"{size // MEGABYTE} MB payloads: {refused}; above the limit: {too_large}; "
@@ -217,15 +217,17 @@ def _big_payloads(server: Server, size: int) -> dict[str, str]:
         payload, count = make(size)
         client.send_payload(payload, number, count)
         began = time.monotonic()
-        try:
-            _, answer = client.receive(180)
-        except TimeoutError:
-            answers[name] = "silent"
-        else:
-            code = answer["code"] if isinstance(answer, dict) else "vectors"
-            answers[name] = f"{code} {time.monotonic() - began:.1f} s"
+        answers[name] = f"{_answer(client, 180, 'silent')} {time.monotonic() - began:.1f} s"
     client.close()
     return answers
+
+
+def _answer(client: Raw, timeout: float, silence: str) -> str:
+    try:
+        _, answer = client.receive(timeout)
+    except TimeoutError:
+        return silence
+    return answer["code"] if isinstance(answer, dict) else "vectors"
 
 
 def _beyond_the_limit(server: Server) -> list[str]:
@@ -234,10 +236,6 @@ def _beyond_the_limit(server: Server) -> list[str]:
     for megabytes in (200, 257):
         client = Raw(server, b"beyond-%d" % megabytes)
         client.send_payload(bytes(megabytes * MEGABYTE), 1, 1)
-        try:
-            _, answer = client.receive(15)
-            found.append(answer["code"] if isinstance(answer, dict) else "vectors")
-        except TimeoutError:
-            found.append("cut off")
+        found.append(_answer(client, 15, "cut off"))
         client.close()
     return found

@@ -6,12 +6,13 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 from functools import partial
 from pathlib import Path
+
+from common import program
 
 from bert_ft.checkpoint.fingerprint import ModelPlace, fingerprint
 from bert_ft.files.replace import replaced_directory
@@ -88,7 +89,6 @@ def reload(bench: Bench) -> Outcome:
     rounds = bench.size(20, 5)
     answers, wrong, failures = 0, 0, []
     lock = threading.Lock()
-    code = "from bert_serving_scripts import reload; reload()"
     with tempfile.TemporaryDirectory(prefix="faults-models-") as folder:
         models = _Models(bench, Path(folder))
         with bench.serve("-num_worker", "2", model_dir=models.served) as server:
@@ -115,7 +115,7 @@ def reload(bench: Bench) -> Outcome:
                     (models.replace if number % 4 < 2 else models.write_over)((number + 1) % 2)
                     began = time.monotonic()
                     done = subprocess.run(
-                        [sys.executable, "-c", code, "-port", str(server.port), "-port_out", str(server.port_out)],
+                        [program("bert-serving-reload"), "-port", str(server.port), "-port_out", str(server.port_out)],
                         capture_output=True, text=True,
                     )  # fmt: skip
                     seconds.append(time.monotonic() - began)

@@ -18,7 +18,7 @@ import common
 import numpy as np
 import zmq
 from bert_serving.benchmark.processes import children
-from common import ROOT, program
+from common import program
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 CONTEXT = zmq.Context()
@@ -35,8 +35,7 @@ class Server(common.Server):
 
     def __init__(self, flags: list[str], descriptors: int | None = None, **options: Any) -> None:
         limit = ["prlimit", f"--nofile={descriptors}:{descriptors}"] if descriptors else []
-        where_engines_are = {"PYTHONPATH": str(ROOT)}
-        super().__init__(flags, [*limit, program("bert-serving-start")], environment=where_engines_are, **options)
+        super().__init__(flags, [*limit, program("bert-serving-start")], **options)
 
     @property
     def ports(self) -> tuple[int, int]:
@@ -166,12 +165,10 @@ class Raw:
 
 
 def is_free(port: int) -> bool:
-    with socket.socket() as one:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            one.bind(("127.0.0.1", port))
-        except OSError:
-            return False
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
     return True
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import least_cosine
+from benchmarks.common import least_cosine, markdown_table
 from benchmarks.peers.worker_process import WorkerProcess
 
 KEPT_SIZES = 2
@@ -74,16 +74,10 @@ class Measured:
             for kind, tops in roof.items()
         }
         return {
-            "engine": name,
-            "precision": precision,
-            "version": self._worker.version,
-            "batch": best,
-            "tokens_per_second": rates,
-            "share_of_roof": shares,
-            "seconds_by_batch": self.seconds,
-            "seconds_tried_once": self._tried,
-            **self._distance,
-        }
+            "engine": name, "precision": precision, "version": self._worker.version, "batch": best,
+            "tokens_per_second": rates, "share_of_roof": shares, "seconds_by_batch": self.seconds,
+            "seconds_tried_once": self._tried, **self._distance,
+        }  # fmt: skip
 
 
 def markdown(result: dict[str, Any]) -> str:
@@ -93,20 +87,21 @@ def markdown(result: dict[str, Any]) -> str:
         f"{precision} {' / '.join(f'{statistics.median(rates):.0f}' for rates in by_kind.values())}"
         for precision, by_kind in result["roofs_gflops"].items()
     )
-    lines = [
+    above = (
         f"{result['texts']} texts, {result['tokens']} tokens, mean length {result['mean_length']:.1f}; "
         f"{result['threads']} threads; {result['runs']} rounds; "
-        f"roof, best / median product, GFLOP/s: {roofs or 'not measured'}",
-        "",
+        f"roof, best / median product, GFLOP/s: {roofs or 'not measured'}"
+    )
+    head = (
         "| engine | precision | best batch | tokens/s | least-most | share of roof | ours / it | least cosine | "
-        "largest difference |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+        "largest difference |"
+    )
+    rows = []
     for one in result["engines"]:
         rates, shares = one["tokens_per_second"], one["share_of_roof"]
         mine = ours.get(one["precision"])
         ratio = statistics.median(a / b for a, b in zip(mine, rates, strict=True)) if mine else None
-        cells = [
+        rows.append([
             f"{one['engine']} ({one['version']})",
             one["precision"],
             f"{one['batch']} tokens" if one["engine"].startswith("ours") else f"{one['batch']} texts",
@@ -116,6 +111,5 @@ def markdown(result: dict[str, Any]) -> str:
             f"{ratio:.2f}" if ratio else "",
             f"{one['least_cosine']:.6f}",
             f"{one['largest_difference']:.1e}",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        ])  # fmt: skip
+    return f"{above}\n\n{markdown_table(head, rows)}"

@@ -22,6 +22,7 @@ status 1 if an engine could not be run.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -57,26 +58,22 @@ PAUSE = 0.3
 
 def main() -> int:
     options = _options()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         work = Path(folder)
         specification = _specification(options, work)
         workers, failed = _start(options, specification)
         roofs = _roofs(options)
-        try:
-            reference = _reference(workers, specification, work)
-            engines = [Measured(worker) for worker in workers]
-            for engine in engines:
-                engine.scout(PAUSE)
-                engine.compare(reference, work / "vectors.npy")
-            for _ in range(options.runs):
-                for turn in [one.turn for one in roofs] + [one.turn for one in engines]:
-                    time.sleep(PAUSE)
-                    turn()
-        finally:
-            for worker in workers:
-                worker.close()
-            for roof in roofs:
-                roof.worker.close()
+        for worker in [*workers, *(roof.worker for roof in roofs)]:
+            stack.callback(worker.close)
+        reference = _reference(specification, work)
+        engines = [Measured(worker) for worker in workers]
+        for engine in engines:
+            engine.scout(PAUSE)
+            engine.compare(reference, work / "vectors.npy")
+        for _ in range(options.runs):
+            for turn in [one.turn for one in roofs] + [one.turn for one in engines]:
+                time.sleep(PAUSE)
+                turn()
     result = {
         "model_dir": str(options.model_dir), "texts": len(specification["lengths"]), "tokens": specification["count"],
         "mean_length": float(np.mean(specification["lengths"])), "threads": options.threads, "runs": options.runs,
@@ -144,11 +141,11 @@ def _start(options: argparse.Namespace, common: dict[str, Any]) -> tuple[list[Wo
     started, failed = [], {}
     pythons = {peer: python_of(peer, options.envs) for peer in options.peers}
     for precision in options.precision:
-        for peer in ("ours", "ours-tensorflow", *options.peers):
-            engine = _our_engine(options, precision) if peer == "ours" else peer.removeprefix("ours-")
-            if precision not in PRECISIONS[engine] or (peer == "ours-tensorflow" and options.our_engine):
-                continue
-            if peer == "ours-tensorflow" and _our_engine(options, precision) == "tensorflow":
+        ours = options.our_engine or select(AUTO, precision, gpu=False).engine
+        other = [] if options.our_engine or ours == "tensorflow" else ["ours-tensorflow"]
+        for peer in ("ours", *other, *options.peers):
+            engine = ours if peer == "ours" else peer.removeprefix("ours-")
+            if precision not in PRECISIONS[engine]:
                 continue
             script = "ours.py" if peer.startswith("ours") else f"{peer}_bert.py"
             for name, sizes in _rows(options, peer):
@@ -162,10 +159,6 @@ def _start(options: argparse.Namespace, common: dict[str, Any]) -> tuple[list[Wo
     return started, failed
 
 
-def _our_engine(options: argparse.Namespace, precision: str) -> str:
-    return options.our_engine or select(AUTO, precision, gpu=False).engine
-
-
 def _rows(options: argparse.Namespace, peer: str) -> list[tuple[str, list[str]]]:
     """The rows of the table that a peer has, and the batch sizes of each."""
     if peer.startswith("ours"):
@@ -177,22 +170,18 @@ def _rows(options: argparse.Namespace, peer: str) -> list[tuple[str, list[str]]]
 
 
 def _roofs(options: argparse.Namespace) -> list[Roof]:
-    wanted = [precision for precision in options.precision if precision != "int8"]
-    told = {"threads": options.threads}
-    return [
-        Roof(one, WorkerProcess(f"roof {one}", sys.executable, "roof.py", told | {"precision": one})) for one in wanted
-    ]
+    roofs = []
+    for precision in [one for one in options.precision if one != "int8"]:
+        told = {"threads": options.threads, "precision": precision}
+        roofs.append(Roof(precision, WorkerProcess(f"roof {precision}", sys.executable, "roof.py", told)))
+    return roofs
 
 
-def _reference(workers: list[WorkerProcess], specification: dict[str, Any], work: Path) -> np.ndarray:
+def _reference(specification: dict[str, Any], work: Path) -> np.ndarray:
     """Our vectors in fp32, whatever is measured."""
-    size = "1024"
-    told = specification | {"precision": "fp32", "engine": "tensorflow", "sizes": [size]}
-    found = WorkerProcess("reference", sys.executable, "ours.py", told)
-    try:
-        found.ask(vectors=size, into=str(work / "reference.npy"))
-    finally:
-        found.close()
+    told = specification | {"precision": "fp32", "engine": "tensorflow", "sizes": ["1024"]}
+    with contextlib.closing(WorkerProcess("reference", sys.executable, "ours.py", told)) as worker:
+        worker.ask(vectors="1024", into=str(work / "reference.npy"))
     return np.load(work / "reference.npy")
 
 

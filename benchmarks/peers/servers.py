@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import common
-from benchmarks.common import LONG_MS, command_line, least_cosine, read_texts
+from benchmarks.common import LONG_MS, command_line, least_cosine, markdown_table, read_texts
 from benchmarks.peers.environments import legacy_server
 
 ALL_SET = 600
@@ -56,7 +56,7 @@ class Server:
     bulk: list[float] = field(default_factory=list)
     crowd: list[float] = field(default_factory=list)
     memory: list[float] = field(default_factory=list)
-    vectors: np.ndarray | None = None
+    vectors: np.ndarray = field(default_factory=lambda: np.empty(0))
 
     def turn(self, texts: list[str], clients: int, seconds: float) -> None:
         """Start, measure, stop."""
@@ -119,16 +119,15 @@ def main() -> int:
 
 def markdown(servers: list[Server], clients: int) -> str:
     """Medians of the rounds, and least to most where it matters."""
-    lines = [
+    head = (
         f"| server | time to all set, s | bulk, sentences/s | least-most | {clients} clients, sentences/s | "
-        "share of its bulk | memory, MB | least cosine | largest difference |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    first = servers[0].vectors
+        "share of its bulk | memory, MB | least cosine | largest difference |"
+    )
+    first, rows = servers[0].vectors, []
     for one in servers:
         bulk = statistics.median(one.bulk)
         crowd = statistics.median(one.crowd) if one.crowd else None
-        cells = [
+        rows.append([
             one.name,
             f"{statistics.median(one.ready):.1f}",
             f"{bulk:.1f}",
@@ -136,16 +135,10 @@ def markdown(servers: list[Server], clients: int) -> str:
             f"{crowd:.1f}" if crowd else "",
             f"{crowd / bulk:.0%}" if crowd else "",
             f"{statistics.median(one.memory):.0f}",
-            _distance(first, one.vectors),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *_ratios(servers)])
-
-
-def _distance(first: np.ndarray | None, other: np.ndarray | None) -> str:
-    assert first is not None
-    assert other is not None
-    return f"{least_cosine(first, other):.6f} | {np.abs(first - other).max():.1e}"
+            f"{least_cosine(first, one.vectors):.6f}",
+            f"{np.abs(first - one.vectors).max():.1e}",
+        ])  # fmt: skip
+    return "\n".join([markdown_table(head, rows), "", *_ratios(servers)])
 
 
 def _ratios(servers: list[Server]) -> list[str]:

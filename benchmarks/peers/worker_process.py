@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -49,11 +50,9 @@ class WorkerProcess:
     def ask(self, **question: Any) -> dict[str, Any]:
         """Raises WorkerError."""
         assert self._process.stdin is not None
-        try:
+        with contextlib.suppress(BrokenPipeError):  # its reason is in the log
             self._process.stdin.write(json.dumps(question) + "\n")
             self._process.stdin.flush()
-        except BrokenPipeError:
-            pass  # its reason is in the log
         return self._answer()
 
     def close(self) -> None:

@@ -50,13 +50,8 @@ def quantised(model: openvino.Model, texts: list[np.ndarray]) -> openvino.Model:
 
     chosen = texts[:: max(1, len(texts) // CALIBRATION_TEXTS)]
     samples = nncf.Dataset([list(batch) for _, batch in padded_batches(chosen, 1)])
-    return nncf.quantize(
-        model,
-        samples,
-        model_type=nncf.ModelType.TRANSFORMER,
-        subset_size=len(chosen),
-        target_device=nncf.TargetDevice.CPU,
-    )
+    kind, device = nncf.ModelType.TRANSFORMER, nncf.TargetDevice.CPU
+    return nncf.quantize(model, samples, model_type=kind, subset_size=len(chosen), target_device=device)
 
 
 main()

@@ -45,8 +45,7 @@ def run_benchmark(options: BenchmarkOptions, picture: str | None) -> None:
         BertFtError: something the user can mend, or a fault of the server under load.
     """
     settings = resolve(with_free_ports(options.server))
-    workload = load_workload(options, settings)
-    plan = Plan(options, settings, workload)
+    plan = Plan(options, settings, load_workload(options, settings))
     for name in options.without_effect:
         _say(f"-{name} has no effect: the server listens at 127.0.0.1 for this benchmark's clients, without keys")
     for note in plan.notes:
@@ -56,9 +55,9 @@ def run_benchmark(options: BenchmarkOptions, picture: str | None) -> None:
     starts = len(plan.sessions) * options.num_repeat
     loads = plan.loads * options.num_repeat
     _say(f"{loads} loads of {options.seconds:g} s or longer requests; the server is started {starts} times")
-    measurement = Measurement(options, workload, _say)
-    measurement.run(plan)
-    report = Report(options, settings, workload, plan, measurement)
+    measurement = Measurement(plan, _say)
+    measurement.run()
+    report = Report(plan, measurement)
     click.echo(report.tables())
     with replaced_lines(options.json) as write:
         write(report.to_json())

@@ -7,7 +7,6 @@ their own waiting would be measured as the server's. The program imports the cli
 from __future__ import annotations
 
 import json
-import math
 import multiprocessing
 import sys
 import time
@@ -101,11 +100,10 @@ def _measure(job: dict[str, Any], plan: dict[str, Any], start: Any, counted_left
             latencies.append(ended - sent)
             at += size * step
             if limit is not None:
-                if len(latencies) == limit:
-                    break
-            elif ended - began >= (math.inf if seconds is None else seconds) or (
-                seconds is None and counted_left.value == 0
-            ):
+                over = len(latencies) == limit
+            else:
+                over = counted_left.value == 0 if seconds is None else ended - began >= seconds
+            if over:
                 break
         processor = time.process_time() - processor
         if limit is not None:

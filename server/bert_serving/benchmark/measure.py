@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from bert_serving.benchmark.options import BenchmarkOptions
 from bert_serving.benchmark.peak import flop_per_token, measure_roof
 from bert_serving.benchmark.plan import ClientPlan, Load, Plan, Session, in_turn
 from bert_serving.benchmark.sample import ClientTimes, sample_of
@@ -39,29 +38,28 @@ class Measurement:
         config: SHOW_CONFIG of the first server.
     """
 
-    def __init__(self, options: BenchmarkOptions, workload: Workload, say: Callable[[str], None]) -> None:
+    def __init__(self, plan: Plan, say: Callable[[str], None]) -> None:
         self.ready_seconds: list[float] = []
         self.roof_gflops: list[float] = []
         self.config: dict[str, Any] = {}
-        self._options = options
-        self._workload = workload
+        self._plan = plan
         self._say = say
         self._cores = usable_cores()
 
-    def run(self, plan: Plan) -> None:
+    def run(self) -> None:
         """
         Raises:
             BertFtError: a server or a client failed.
         """
-        total = plan.loads * self._options.num_repeat
-        done = 0
+        plan, done = self._plan, 0
+        total = plan.loads * plan.options.num_repeat
         before = self._roof()
-        for session, loads in in_turn(plan.sessions, self._options.num_repeat):
+        for session, loads in in_turn(plan.sessions, plan.options.num_repeat):
             measured: list[_Measured] = []
-            with ServerProcess(session.options, self._options.wait_till_ready) as server:
+            with ServerProcess(session.options, plan.options.wait_till_ready) as server:
                 self.ready_seconds.append(server.ready_seconds)
                 self.config = self.config or server.config
-                run_load(server, WARM_UP, self._workload)
+                run_load(server, WARM_UP, self._plan.workload)
                 for load in loads:
                     measured.append(self._measure(server, load, session))
                     done += 1
@@ -71,7 +69,7 @@ class Measurement:
             before = after
 
     def _measure(self, server: ServerProcess, load: Load, session: Session) -> _Measured:
-        workload = self._workload if load.length is None else session.long
+        workload = self._plan.workload if load.length is None else session.long
         assert workload is not None
         return load, run_load(server, load, workload), server.memory_mb()
 
@@ -87,9 +85,9 @@ class Measurement:
                 point.samples.append(sample)
 
     def _roof(self) -> float | None:
-        if self._options.no_roof:
+        if self._plan.options.no_roof:
             return None
-        self.roof_gflops.append(measure_roof(self._options.server.precision, self._cores))
+        self.roof_gflops.append(measure_roof(self._plan.options.server.precision, self._cores))
         return self.roof_gflops[-1]
 
     def _figures(self, measured: _Measured) -> str:

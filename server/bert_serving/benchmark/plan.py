@@ -96,9 +96,9 @@ class Plan:
     """
 
     def __init__(self, options: BenchmarkOptions, settings: Settings, workload: Workload) -> None:
-        self._options = options
-        self._settings = settings
-        self._workload = workload
+        self.options = options
+        self.settings = settings
+        self.workload = workload
         self._sessions: dict[ServerOptions, Session] = {}
         self.notes: list[str] = []
         self.axes = [self._axis(name, values) for name, values in self._values().items()]
@@ -115,34 +115,34 @@ class Plan:
 
     def _values(self) -> dict[str, tuple[int, ...]]:
         """The axes that are named with their values; if none is, all of them with default values."""
-        named = {name: tuple(dict.fromkeys(getattr(self._options, f"test_{name}"))) for name in AXES}
+        named = {name: tuple(dict.fromkeys(getattr(self.options, f"test_{name}"))) for name in AXES}
         named = {name: values for name, values in named.items() if values}
-        needs_pooler = self._settings.options.pooling_strategy.needs_pooler
+        needs_pooler = self.settings.options.pooling_strategy.needs_pooler
         if "pooling_layer" in named and needs_pooler:
-            strategy = self._settings.options.pooling_strategy.name
+            strategy = self.settings.options.pooling_strategy.name
             raise BertFtError(
                 f"-test_pooling_layer: -pooling_strategy {strategy} reads the top layer alone; leave it out"
             )
-        if named or self._options.test_mixed:
+        if named or self.options.test_mixed:
             return named
-        maximum = self._settings.directory.config.max_position_embeddings
+        maximum = self.settings.directory.config.max_position_embeddings
         defaults: dict[str, tuple[int, ...]] = dict(AXIS_DEFAULTS)
         defaults["max_seq_len"] = tuple(length for length in defaults["max_seq_len"] if length <= maximum)
         if needs_pooler:
             self.notes.append("no sweep of pooling_layer: this pooling strategy reads the top layer alone")
             return defaults
-        depth = self._settings.directory.config.num_hidden_layers
+        depth = self.settings.directory.config.num_hidden_layers
         layers = (-1, -max(1, depth // 4), -max(1, depth // 2), -depth)
         return defaults | {"pooling_layer": tuple(dict.fromkeys(layers))}
 
     def _axis(self, name: str, values: tuple[int, ...]) -> Axis:
-        batch = self._options.client_batch_size or (1 if name == "num_client" else DEFAULT_BATCH)
-        clients = self._options.num_client
+        batch = self.options.client_batch_size or (1 if name == "num_client" else DEFAULT_BATCH)
+        clients = self.options.num_client
         held = {
             "client_batch_size": f"{batch} text{'s' * (batch > 1)} a request",
             "num_client": f"{clients} client{'s' * (clients > 1)}",
         }
-        if name == "max_seq_len" and not self._options.client_batch_size:
+        if name == "max_seq_len" and not self.options.client_batch_size:
             held["client_batch_size"] = f"{LONG_REQUEST_PIECES} pieces a request, {batch} texts at most"
         points = [self._point(name, value, batch, clients) for value in values]
         return Axis(name, ", ".join(text for other, text in held.items() if other != name), points)
@@ -158,19 +158,19 @@ class Plan:
             server = {name: (value,) if name == "pooling_layer" else value}
         if name == "max_seq_len":
             length = value
-            if not self._options.client_batch_size:
+            if not self.options.client_batch_size:
                 batch = max(1, min(batch, LONG_REQUEST_PIECES // value))
-        count = len(self._workload.texts)
+        count = len(self.workload.texts)
         plans = tuple(ClientPlan(number * count // clients, batch) for number in range(clients))
-        return self._place(server, Load(plans, self._options.seconds, length), Point(str(value), value))
+        return self._place(server, Load(plans, self.options.seconds, length), Point(str(value), value))
 
     def _mixed(self) -> Axis:
-        options = self._options
-        short = ClientPlan(self._workload.short_text, 1, step=0)
+        options = self.options
+        short = ClientPlan(self.workload.short_text, 1, step=0)
         bulk = ClientPlan(0, options.bulk_texts, requests=1)
-        count = len(self._workload.texts)
+        count = len(self.workload.texts)
         many = tuple(ClientPlan(k * count // options.mixed_clients, 1) for k in range(options.mixed_clients))
-        pieces = int(self._workload.pieces[short.first])
+        pieces = int(self.workload.pieces[short.first])
         held = (
             f"one: a text of {pieces} pieces at a time; bulk: one request of {options.bulk_texts} texts; "
             f"many: {options.mixed_clients} clients, a text at a time each"
@@ -186,12 +186,12 @@ class Plan:
         return Axis("mixed", held, [self._place({}, load, Point(label, None, own)) for load, label, own in loads])
 
     def _place(self, server: dict[str, Any], load: Load, point: Point) -> Point:
-        options = replace(self._options.server, **server)
+        options = replace(self.options.server, **server)
         if options not in self._sessions:
             self._sessions[options] = Session(options, resolve(with_free_ports(options)))
         session = self._sessions[options]
         if load.length is not None and session.long is None:
-            session.long = self._workload.as_long_as(load.length, session.settings)
+            session.long = self.workload.as_long_as(load.length, session.settings)
         session.loads.setdefault(load, []).append(point)
         return point
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
 from bert_serving.benchmark.machine import machine, versions
 from bert_serving.benchmark.measure import Measurement
-from bert_serving.benchmark.options import BenchmarkOptions, server_arguments
+from bert_serving.benchmark.options import server_arguments
 from bert_serving.benchmark.peak import flop_per_token, roof_precision
 from bert_serving.benchmark.plan import ALONE, BESIDE, BULK, BULK_BESIDE, MANY, Axis, Plan, Point
 from bert_serving.benchmark.sample import spread, summary
-from bert_serving.benchmark.workload import Workload
-from bert_serving.server.settings import Settings
 
 _MIXED = {
     "p99 beside bulk / p99 alone": ("latency_p99_ms", BESIDE, ALONE),
@@ -24,39 +22,34 @@ _MIXED = {
 }
 
 
+@dataclass
 class Report:
     """What was measured, for people and for programs."""
 
-    def __init__(
-        self, options: BenchmarkOptions, settings: Settings, workload: Workload, plan: Plan, measurement: Measurement
-    ) -> None:
-        self._options = options
-        self._settings = settings
-        self._workload = workload
-        self._plan = plan
-        self._measurement = measurement
-        self._date = datetime.now(timezone.utc).astimezone()
+    plan: Plan
+    measurement: Measurement
+    date: datetime = field(default_factory=lambda: datetime.now(timezone.utc).astimezone())
 
     def tables(self) -> str:
         """One table an axis, and the lines that say what its figures are."""
-        return "\n\n".join([self._head(), *(self._section(axis) for axis in self._plan.axes), *self._remarks()]) + "\n"
+        return "\n\n".join([self._head(), *(self._section(axis) for axis in self.plan.axes), *self._remarks()]) + "\n"
 
     def to_json(self) -> str:
         """Every figure of every repeat, and where it comes from."""
-        measurement, workload = self._measurement, self._workload
-        config = self._settings.directory.config
+        measurement, workload, options = self.measurement, self.plan.workload, self.plan.options
+        config = self.plan.settings.directory.config
         roof = {
-            "precision": roof_precision(self._options.server.precision),
+            "precision": roof_precision(options.server.precision),
             "gflops": measurement.roof_gflops,
-            "flop_per_token": flop_per_token(config, self._options.server),
+            "flop_per_token": flop_per_token(config, options.server),
         }
         content = {
-            "date": self._date.isoformat(timespec="seconds"),
+            "date": self.date.isoformat(timespec="seconds"),
             "command": sys.argv,
             "machine": machine(),
             "versions": versions(),
-            "flags": asdict(self._options),
-            "server_arguments": server_arguments(self._options.server),
+            "flags": asdict(options),
+            "server_arguments": server_arguments(options.server),
             "server_config": measurement.config,
             "model": asdict(config),
             "workload": {"source": workload.source, "texts": len(workload.texts), "pieces": workload.lengths},
@@ -64,32 +57,33 @@ class Report:
             "roof": roof if measurement.roof_gflops else None,
             "axes": [
                 {"axis": axis.name, "held": axis.held, "points": [_point(point) for point in axis.points]}
-                for axis in self._plan.axes
+                for axis in self.plan.axes
             ],
-            "mixed": next((mixed_ratios(axis) for axis in self._plan.axes if axis.name == "mixed"), None),
+            "mixed": next((mixed_ratios(axis) for axis in self.plan.axes if axis.name == "mixed"), None),
         }
         return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
     def _head(self) -> str:
-        place, software, lengths = machine(), versions(), self._workload.lengths
-        ready = spread(self._measurement.ready_seconds)
+        place, software, workload = machine(), versions(), self.plan.workload
+        lengths = workload.lengths
+        ready = spread(self.measurement.ready_seconds)
         lines = [
-            f"bert-ft {software['bert-ft']}, TensorFlow {'.'.join(self._measurement.config['tensorflow_version'])}, "
+            f"bert-ft {software['bert-ft']}, TensorFlow {'.'.join(self.measurement.config['tensorflow_version'])}, "
             f"Python {software['python']}; {place['processor']} ({place['kind']}), {place['usable_cores']} cores; "
-            f"{self._date:%Y-%m-%d %H:%M %z}",
+            f"{self.date:%Y-%m-%d %H:%M %z}",
             f"server: {self._flags()}; ready after {ready['median']:.1f} s",
-            f"texts: {len(self._workload.texts)} from {self._workload.source}; pieces: mean {lengths['mean']:.1f}, "
+            f"texts: {len(workload.texts)} from {workload.source}; pieces: mean {lengths['mean']:.1f}, "
             f"median {lengths['p50']:g}, 90 % up to {lengths['p90']:g}, {lengths['min']} to {lengths['max']}",
         ]
-        if roofs := self._measurement.roof_gflops:
+        if roofs := self.measurement.roof_gflops:
             lines.append(
-                f"roof: {roof_precision(self._options.server.precision)} matrix product, best of {len(roofs)} runs "
+                f"roof: {roof_precision(self.plan.options.server.precision)} matrix product, best of {len(roofs)} runs "
                 f"{max(roofs):.0f} GFLOP/s, worst {min(roofs):.0f}"
             )
         return "\n".join(f"- {line}" for line in lines)
 
     def _flags(self) -> str:
-        server = self._options.server
+        server = self.plan.options.server
         layers = "" if server.pooling_strategy.needs_pooler else f" of layer {' '.join(map(str, server.pooling_layer))}"
         workers = f"{server.num_worker} worker{'s' * (server.num_worker > 1)}"
         return f"{server.model_dir}, {server.precision}, {workers}, {server.pooling_strategy.name}{layers}"
@@ -106,19 +100,19 @@ class Report:
         return "\n\n".join(parts)
 
     def _remarks(self) -> list[str]:
-        repeats = self._options.num_repeat
+        repeats = self.plan.options.num_repeat
         lines = [
             f"Each figure is the median of {repeats} repeat{'s' * (repeats > 1)}; min-max is of texts/s. Latencies are "
             "of requests, requests are those of all repeats. Errors end a run, so there are none.",
             "Tokens are word pieces with [CLS] and [SEP]. Client CPU is the clients' share of all cores, memory the "
             "sum of the proportional set sizes of the server's processes.",
         ]
-        if self._measurement.roof_gflops:
+        if self.measurement.roof_gflops:
             lines.append(
                 "Of roof: the multiplications and additions of the layers' weights as a share of what a large matrix "
                 "product reaches, the better of one before and one after. Attention's own products are not counted."
             )
-        points = [point for axis in self._plan.axes for point in axis.points]
+        points = [point for axis in self.plan.axes for point in axis.points]
         if busy := [point.label for point in points if max(s.client_share for s in point.samples) > 0.1]:
             lines.append(
                 f"The clients took more than 10 % of the cores at {', '.join(busy)}: the server would be faster."
