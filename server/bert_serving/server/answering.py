@@ -108,7 +108,7 @@ class Answering:
         task = served.tasks[request.task]
         begin = functools.partial(self._begin, load, task.prepare)
         texts, end, prepared = begin() if size <= TINY_REQUEST_BYTES else await in_pool(pool, begin)
-        job = task.job(len(texts), model.dim, model.labels, request.options)
+        job = task.job(len(texts), model.dim, model.labels, request.options, self.limits)
         try:
             sequences = job.add(prepared)
             bulk = max(len(texts), len(sequences)) > served.settings.options.priority_batch_size
