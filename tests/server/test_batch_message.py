@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 from bert_serving.server.batching.batcher import Batch, Sequence
-from bert_serving.server.tasks import job
+from bert_serving.server.limits import Limits
 from bert_serving.server.tasks.encode import TokenVectorsJob, VectorsJob
 from bert_serving.server.tasks.registry import head_reader
 from bert_serving.server.tasks.request import RequestError
@@ -62,7 +62,7 @@ def test_spans_go_to_their_sequences() -> None:
     arrays = read(logits, firsts, counts)
 
     async def answer(places: list[int]) -> bytes:
-        tagged = TagJob(len(places), labels, "entities")
+        tagged = TagJob(len(places), labels, "entities", Limits())
         tagged.add([windowed("abc"[: counts[place]]) for place in places])
         tagged.put(list(range(len(places))), TagJob.read(arrays, [4, 1, 4, 2]), places)
         await tagged.finished
@@ -100,11 +100,11 @@ def test_wrong_number_of_vectors() -> None:
         TokenVectorsJob.read({"encode": np.zeros((2, 8))}, [4, 5])
 
 
-def test_tags_of_more_characters_than_a_reply_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job, "MAX_REPLY_BYTES", 1000)
+def test_tags_of_more_characters_than_a_reply_holds() -> None:
+    limits = Limits(max_reply_bytes=1000)
 
     async def add(output: str, characters: int) -> int:
-        return len(TagJob(1, ["O", "B-x", "I-x"], output).add([windowed(" " * characters)]))
+        return len(TagJob(1, ["O", "B-x", "I-x"], output, limits).add([windowed(" " * characters)]))
 
     assert asyncio.run(add("tags", 100)) == 1
     assert asyncio.run(add("entities", 1000)) == 1

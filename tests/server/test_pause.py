@@ -38,6 +38,7 @@ def test_a_paused_client_gets_no_worker_and_no_joined_rows(model_dir: Path) -> N
         answering = Answering(Mock(current=served), served.settings.options, Limits())
         answering.ready.set()
         dispatcher.supervisor.workers[0].info = {"dim": 8}
+        dispatcher.on_ready(dispatcher.supervisor.workers[0])
 
         def ask() -> asyncio.Task[Any]:
             return asyncio.create_task(answering.answer(b"slow", TaskRequest(), lambda: ["a b"], 9))

@@ -84,12 +84,12 @@ def topic_of(identity: bytes, key: bytes = b"") -> bytes:
     return identity + b"\0" + key
 
 
-def json_bytes(value: Any) -> bytes:
-    """JSON in UTF-8, without spaces."""
+def json_bytes(value: Any, separators: tuple[str, str] | None = (",", ":")) -> bytes:
+    """JSON in UTF-8, without spaces unless `separators` has some; None: those of `json.dumps`."""
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+        return json.dumps(value, ensure_ascii=False, separators=separators).encode("utf-8")
     except UnicodeEncodeError:  # lone surrogates exist only in escaped form
-        return json.dumps(value, separators=(",", ":")).encode("ascii")
+        return json.dumps(value, separators=separators).encode("ascii")
 
 
 def request_frames(
@@ -162,7 +162,12 @@ def reply_id(frames: Sequence[Buffer], identity: bytes) -> int | None:
     if len(frames) < 3 or bytes(frames[0]).partition(b"\0")[0] != identity:
         return None
     digits = bytes(frames[-1])
-    return int(digits) if digits.isdigit() and len(digits) <= 19 else None
+    return int(digits) if is_number(digits) else None
+
+
+def is_number(frame: bytes) -> bool:
+    """Whether a frame is an id, or a count, in decimal digits."""
+    return frame.isdigit() and len(frame) <= 19
 
 
 def parse_reply(frames: Sequence[Buffer], request_id: int) -> Reply:

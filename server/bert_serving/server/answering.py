@@ -43,6 +43,7 @@ class Answering:
         statistic: of all frontends.
         admission: whoever takes a request enters it there.
         ready: set when requests are worked on; those that came before wait for it.
+        pause: see :meth:`bert_serving.server.models.models.Models.pause`.
         may_log: whether one more line about a peer's fault may be written.
     """
 
@@ -53,6 +54,7 @@ class Answering:
         self.admission = Admission(options.max_queue, limits)
         self.ready = asyncio.Event()
         self.may_log = Throttle(limits.max_log_lines)
+        self.pause = models.pause
         self._models = models
         self._max_request_texts = options.max_request_texts
         self._turns: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
@@ -95,20 +97,23 @@ class Answering:
         """
         await self.ready.wait()
         served = self._models.current
-        with served.in_use():
+        served.requests += 1
+        try:
             result = await self._answer(served, client, request, load, size)
+        finally:
+            served.requests -= 1
         return result._replace(model=served.fingerprint)
 
     async def _answer(
         self, served: ServedModel, client: bytes, request: TaskRequest, load: Callable[[], Texts], size: int
     ) -> EncodeResult | JsonResult:
-        model, dispatcher = served.info(), served.dispatcher
+        model, dispatcher = served.info, served.dispatcher
         model.check(request.task)
         pool = self._large if size > SMALL_REQUEST_BYTES else self._small
         task = served.tasks[request.task]
         begin = functools.partial(self._begin, load, task.prepare)
         texts, end, prepared = begin() if size <= TINY_REQUEST_BYTES else await in_pool(pool, begin)
-        job = task.job(len(texts), model.dim, model.labels, request.options)
+        job = task.job(len(texts), model.dim, model.labels, request.options, self.limits)
         try:
             sequences = job.add(prepared)
             bulk = max(len(texts), len(sequences)) > served.settings.options.priority_batch_size

@@ -7,7 +7,7 @@ from bert_serving.server.options import ServerOptions
 from bert_ft.engines import ENGINES
 from bert_ft.engines.selection import check_engine, select
 from bert_ft.errors import BertFtError
-from bert_ft.hardware.choice import Choice, precision_notes
+from bert_ft.hardware.choice import precision_notes
 from bert_ft.hardware.processor import gpu_count, this_processor
 
 
@@ -23,14 +23,9 @@ def check_flags(options: ServerOptions) -> None:
             raise BertFtError(f"-engine_option {pair}: write it as KEY=VALUE")
 
 
-def chosen(options: ServerOptions) -> Choice:
-    """The engine and the precision of ``-engine`` and ``-precision``, on this machine."""
-    return select(options.engine, options.precision, _uses_gpu(options))
-
-
 def definite_precision(options: ServerOptions) -> str:
     """That of ``-precision``, or what auto takes here; it does not depend on the engine."""
-    return select("tensorflow", options.precision, _uses_gpu(options)).precision
+    return select("tensorflow", options.precision, uses_gpu(options)).precision
 
 
 def engine_notes(options: ServerOptions) -> list[str]:
@@ -42,10 +37,11 @@ def engine_notes(options: ServerOptions) -> list[str]:
         notes.append("-calibration_texts has no effect: only -precision int8 measures value ranges")
     if only_processor and options.device_map:
         notes.append("-device_map has no effect: this engine uses the processor only")
-    if only_processor or not _uses_gpu(options):
+    if only_processor or not uses_gpu(options):
         notes += precision_notes(options.precision, options.engine, this_processor())
     return notes
 
 
-def _uses_gpu(options: ServerOptions) -> bool:
+def uses_gpu(options: ServerOptions) -> bool:
+    """Whether the workers are to use GPUs, and there may be one."""
     return not options.cpu and (bool(options.device_map) or gpu_count() > 0)

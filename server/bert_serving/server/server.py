@@ -111,9 +111,6 @@ class Server:
             self.answering.admission.end("shutting_down", "the server is shutting down")
             self._stop.set()
 
-    def pause(self, client: bytes, wanted: bool) -> None:
-        self._models.pause(client, wanted)
-
     async def reload(self, why: str) -> dict[str, Any]:
         return await asyncio.shield(self._begin_reload(why))
 

@@ -6,11 +6,12 @@ import ipaddress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from bert_serving.server.engine_choice import check_flags, chosen, engine_notes
+from bert_serving.server.engine_choice import check_flags, engine_notes, uses_gpu
 from bert_serving.server.options import MODEL_MAXIMUM, ServerOptions
 
 from bert_ft.checkpoint.directory import ModelDirectory, open_model_directory
 from bert_ft.engines.base import EngineOptions
+from bert_ft.engines.selection import select
 from bert_ft.errors import BertFtError
 from bert_ft.hardware.processor import usable_cores
 from bert_ft.pooling_strategy import PoolingStrategy
@@ -101,7 +102,7 @@ def resolve(options: ServerOptions) -> Settings:
         for name, reason in (_WITHOUT_EFFECT | ({} if options.http_port else _WITHOUT_HTTP)).items()
         if getattr(options, name) != ServerOptions.__dataclass_fields__[name].default
     ]
-    choice = chosen(options)
+    choice = select(options.engine, options.precision, uses_gpu(options))
     lower_case, note = _casing(options, directory)
     labels = directory.metadata.labels if directory.metadata else []
     effective = replace(

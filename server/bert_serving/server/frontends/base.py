@@ -28,9 +28,6 @@ class Service(Protocol):
     def status(self, client: bytes, trusted: bool) -> dict[str, Any]:
         """The object of SHOW_STATUS; likewise."""
 
-    def pause(self, client: bytes, wanted: bool) -> None:
-        """Work on no more requests of a client that does not read its answers, or do so again."""
-
     async def reload(self, why: str) -> dict[str, Any]:
         """Serve what lies in the model directory now.
 

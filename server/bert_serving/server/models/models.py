@@ -67,7 +67,7 @@ class Models:
             self._is_reloading = False
 
     def pause(self, client: bytes, wanted: bool) -> None:
-        """See :meth:`bert_serving.server.workers.dispatcher.Dispatcher.pause`."""
+        """Work on no more requests of a client that does not read its answers, or do so again."""
         (self._paused.add if wanted else self._paused.discard)(client)
         for model in self._all:
             model.dispatcher.pause(client, wanted)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from bert_serving.server.models.model_info import ModelInfo
 from bert_serving.server.options import ServerOptions
@@ -29,10 +28,11 @@ class ServedModel:
 
     Attributes:
         tasks: all that the server knows, by name; ``info`` says which this model answers.
+        info: what the workers say of the model; before one is ready, what bert_ft.json says.
         fingerprint: of its files; every worker has loaded these.
         ready: set when every worker is ready.
         ended: set when it cannot go on; ``fault`` says why, and ``on_fatal`` is told so.
-        requests: under way with it.
+        requests: under way with it, from their beginning to their answer.
     """
 
     def __init__(self, settings: Settings, tasks: dict[str, Task], files: HeldFiles, spare: Spare) -> None:
@@ -45,7 +45,8 @@ class ServedModel:
         self.on_fatal: Callable[[str], None] = lambda message: None
         self.requests = 0
         self._files = files
-        self._info: ModelInfo | None = None
+        metadata = settings.directory.metadata
+        self.info = ModelInfo(0, metadata.head, metadata.labels) if metadata else ModelInfo(0, None, [])
         self.dispatcher = Dispatcher(settings, files, spare, self._on_worker_ready, self._on_fatal)
         self._check = Periodic(_CHECK_SECONDS, self.dispatcher.check)
 
@@ -85,27 +86,9 @@ class ServedModel:
         await asyncio.to_thread(self.dispatcher.supervisor.wait)
         self._files.close()
 
-    @contextlib.contextmanager
-    def in_use(self) -> Iterator[None]:
-        """For one request, from its beginning to its answer."""
-        self.requests += 1
-        try:
-            yield
-        finally:
-            self.requests -= 1
-
-    def info(self) -> ModelInfo:
-        """What the workers say of the model; before one is ready, what bert_ft.json says."""
-        if self._info is not None:
-            return self._info
-        for worker in self.dispatcher.supervisor.workers:
-            if worker.info:
-                self._info = ModelInfo.from_engine(worker.info)
-                return self._info
-        metadata = self.settings.directory.metadata
-        return ModelInfo(0, metadata.head, metadata.labels) if metadata else ModelInfo(0, None, [])
-
     def _on_worker_ready(self, worker: Worker) -> None:
+        if not self.info.dim:
+            self.info = ModelInfo.from_engine(worker.info)
         if all(one.info for one in self.dispatcher.supervisor.workers):
             self.ready.set()
 

@@ -59,7 +59,7 @@ class Status:
             "server_start_time": str(self._start),
             "bert_ft_version": __version__,
             "dim": info.get("dim"),
-            "tasks": served.info().tasks,
+            "tasks": served.info.tasks,
             "model_fingerprint": served.fingerprint,
             "model_since": str(self.model_since),
         }

@@ -13,13 +13,10 @@ _ENGINES = "bert_ft"
 
 
 class _Formatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's
         context = record.name.rpartition(".")[2]
         place = f"{record.module}:{record.funcName}:{record.lineno}"
-        text = record.getMessage()
-        if record.exc_info:
-            text += "\n" + self.formatException(record.exc_info)
-        return f"{record.levelname[0]}:{context}:[{place}]:{text}"
+        return f"{record.levelname[0]}:{context}:[{place}]:{record.message}"
 
 
 def get_logger(context: str) -> logging.Logger:

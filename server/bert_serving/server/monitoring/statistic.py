@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable
 from typing import Any
 
 ACTIVE_SECONDS = 180
@@ -21,8 +20,7 @@ class Statistic:
     :data:`INTERVALS_KEPT` data requests. Active clients are counted up to :data:`ACTIVE_CLIENTS_KEPT`.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._system_requests = 0
         self._data_requests = 0
         self._sequences = 0
@@ -38,7 +36,7 @@ class Statistic:
         self._count(client)
 
     def add_data_request(self, client: bytes, size: int) -> None:
-        now = self._clock()
+        now = time.monotonic()
         self._data_requests += 1
         self._sequences += size
         self._sizes[size] += 1
@@ -58,7 +56,7 @@ class Statistic:
 
     def report(self) -> dict[str, float | int]:
         """The legacy keys; groups about data requests are absent before the first (interval: second) one."""
-        now = self._clock()
+        now = time.monotonic()
         report: dict[str, float | int] = {
             "num_data_request": self._data_requests,
             "num_total_seq": self._sequences,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from bert_serving.client.wire import json_bytes
+from bert_serving.server.limits import Limits
 from bert_serving.server.tasks.job import Job, JsonResult, check_size
 from bert_serving.server.tasks.request import Texts
 from bert_serving.server.tasks.task import HeadReader, Task, input_features
@@ -38,11 +39,11 @@ class Classify(Task):
     def prepare(self, texts: Texts) -> list[InputFeatures]:
         return [f._replace(special=(), tokens=[], offsets=[]) for f in input_features(self._inputs, texts)]
 
-    def job(self, count: int, dim: int, labels: list[str], options: Mapping[str, Any]) -> ClassifyJob:
+    def job(self, count: int, dim: int, labels: list[str], options: Mapping[str, Any], limits: Limits) -> ClassifyJob:
         if self._labels is not labels:  # there may be many: counted once
             self._labels = labels
             self._bytes_of_scores = sum(len(json_bytes(label)) + _BYTES_OF_A_SCORE for label in labels)
-        check_size(count * self._bytes_of_scores, "the scores of all labels")
+        check_size(count * self._bytes_of_scores, "the scores of all labels", limits)
         return ClassifyJob(count, labels)
 
     @staticmethod

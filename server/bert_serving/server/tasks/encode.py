@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from bert_serving.server.batching.batcher import Sequence
+from bert_serving.server.limits import Limits
 from bert_serving.server.tasks.job import EncodeResult, Job, check_size
 from bert_serving.server.tasks.request import Texts
 from bert_serving.server.tasks.task import Task, input_features
@@ -36,12 +37,13 @@ class Encode(Task):
         features = input_features(self._inputs, texts)
         return [f._replace(tokens=f.tokens if show_tokens else [], offsets=[]) for f in features]
 
-    def job(self, count: int, dim: int, labels: list[str], options: Mapping[str, Any]) -> Job:
+    def job(self, count: int, dim: int, labels: list[str], options: Mapping[str, Any], limits: Limits) -> Job:
         flags = self._settings.options
         dtype = np.dtype(np.float16 if flags.fp16 else np.float32)
         if self._settings.token_level:
-            return TokenVectorsJob(count, dim, dtype, self._settings.fixed_length, flags.show_tokens_to_client)
-        check_size(count * dim * dtype.itemsize, "the vectors")
+            shape = (count, self._settings.fixed_length or 0, dim)
+            return TokenVectorsJob(shape, dtype, flags.show_tokens_to_client, limits)
+        check_size(count * dim * dtype.itemsize, "the vectors", limits)
         return VectorsJob(count, np.empty((count, dim), dtype), flags.show_tokens_to_client)
 
 
@@ -74,22 +76,23 @@ class TokenVectorsJob(VectorsJob):
     """A vector a token.
 
     Args:
-        height: T of the answer, or None for the longest text.
+        shape: of the answer [N, T, D]; with T 0 it is the longest text's.
     """
 
     result_is_quick = False
 
-    def __init__(self, count: int, dim: int, dtype: np.dtype, height: int | None, show_tokens: bool) -> None:
-        super().__init__(count, [None] * count, show_tokens)
-        self._shape = (count, height or 0, dim)
+    def __init__(self, shape: tuple[int, int, int], dtype: np.dtype, show_tokens: bool, limits: Limits) -> None:
+        super().__init__(shape[0], [None] * shape[0], show_tokens)
+        self._shape = shape
         self._dtype = dtype
-        self._grows = height is None
+        self._grows = not shape[1]
+        self._limits = limits
 
     def add(self, prepared: Collection[InputFeatures]) -> list[Sequence]:
         count, height, dim = self._shape
         if self._grows:
             self._shape = (count, max(height, *(len(f.ids) for f in prepared)), dim)
-        check_size(math.prod(self._shape) * self._dtype.itemsize, "the vectors of all tokens")
+        check_size(math.prod(self._shape) * self._dtype.itemsize, "the vectors of all tokens", self._limits)
         return super().add(prepared)
 
     @staticmethod

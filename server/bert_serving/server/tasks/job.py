@@ -9,10 +9,8 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from bert_serving.server.batching.batcher import Sequence
-from bert_serving.server.limits import DEFAULT
+from bert_serving.server.limits import Limits
 from bert_serving.server.tasks.request import RequestError
-
-MAX_REPLY_BYTES = DEFAULT.max_reply_bytes
 
 
 class EncodeResult(NamedTuple):
@@ -79,7 +77,7 @@ class Job(ABC):
         """The sequences of the next texts.
 
         Raises:
-            RequestError: too_large, when the answer would be larger than :data:`MAX_REPLY_BYTES`.
+            RequestError: too_large, when the answer would be larger than it may be.
         """
         start, self._added = self._added, self._added + len(prepared)
         self.truncated += [index for index, f in enumerate(prepared, start) if f.truncated]
@@ -132,13 +130,11 @@ class Job(ABC):
                 self._rows[index] = found[place]
 
 
-def check_size(size: int, what: str) -> None:
+def check_size(size: int, what: str, limits: Limits) -> None:
     """
     Raises:
-        RequestError: too_large: so many bytes are more than :data:`MAX_REPLY_BYTES`.
+        RequestError: too_large: so many bytes are more than an answer may have.
     """
-    if size > MAX_REPLY_BYTES:
-        raise RequestError(
-            "too_large",
-            f"{what} would take {size >> 20} MB, more than {MAX_REPLY_BYTES >> 20} MB; send fewer texts in one request",
-        )
+    if size > limits.max_reply_bytes:
+        much = f"{what} would take {size >> 20} MB, more than {limits.max_reply_bytes >> 20} MB"
+        raise RequestError("too_large", f"{much}; send fewer texts in one request")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from bert_serving.client.wire import json_bytes
 from bert_serving.server.batching.batcher import Sequence
+from bert_serving.server.limits import Limits
 from bert_serving.server.tasks.job import Job, JsonResult, check_size
 from bert_serving.server.tasks.request import Texts, check_one_of
 from bert_serving.server.tasks.task import Task
@@ -56,8 +57,8 @@ class Tag(Task):
             for one in windowed
         ]
 
-    def job(self, count: int, dim: int, labels: list[str], options: Mapping[str, Any]) -> TagJob:
-        return TagJob(count, labels, options["output"])
+    def job(self, count: int, dim: int, labels: list[str], options: Mapping[str, Any], limits: Limits) -> TagJob:
+        return TagJob(count, labels, options["output"], limits)
 
     @staticmethod
     def head_reader(info: dict[str, Any]) -> SpanReader:
@@ -67,13 +68,14 @@ class Tag(Task):
 class TagJob(Job):
     """Each window of a text is a sequence, so nothing is cut."""
 
-    def __init__(self, count: int, labels: list[str], output: str) -> None:
+    def __init__(self, count: int, labels: list[str], output: str, limits: Limits) -> None:
         self._found: list[Spans | None] = []
         super().__init__(count, self._found)
         self._types = entity_types(labels)
         self._as_tags = output == "tags"
         self._longest_tag = max(map(len, labels), default=0)
         self._size = 0
+        self._limits = limits
         self._texts: list[WindowedText] = []
         self._starts: list[int] = []
 
@@ -81,7 +83,7 @@ class TagJob(Job):
         if self._as_tags:
             tags = sum(len(one.units if one.is_tokenized else one.text) for one in prepared)
             self._size += tags * (self._longest_tag + len('"",'))
-            check_size(self._size, "the tags of all characters")
+            check_size(self._size, "the tags of all characters", self._limits)
         sequences: list[Sequence] = []
         for text in prepared:
             self._texts.append(text)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from bert_serving.server.limits import Limits
 from bert_serving.server.tasks.job import Job
 from bert_serving.server.tasks.request import Texts
 
@@ -50,13 +51,14 @@ class Task(ABC):
         """What a job takes, one entry a text. Runs in threads; keeps only what is needed later, since it may wait."""
 
     @abstractmethod
-    def job(self, count: int, dim: int, labels: list[str], options: Mapping[str, Any]) -> Job:
+    def job(self, count: int, dim: int, labels: list[str], options: Mapping[str, Any], limits: Limits) -> Job:
         """The job for a request of ``count`` texts.
 
         Args:
             dim: length of a vector.
             labels: the head's, in id order; the same list for every request.
             options: what ``read_options`` gave.
+            limits: of the answer.
 
         Raises:
             RequestError: too_large, when the answer would be larger than it may be.

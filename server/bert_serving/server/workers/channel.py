@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+Message = tuple[dict[str, Any], list[np.ndarray]]
+"""Header and arrays."""
+
 _PREFIX = struct.Struct("!I")
 SMALL_BYTES = 64 << 10
 """A message that surely fits into the buffer of an idle socket."""
@@ -40,7 +43,7 @@ class Channel:
             for part in parts:
                 self._socket.sendall(part)
 
-    def receive(self) -> tuple[dict[str, Any], list[np.ndarray]]:
+    def receive(self) -> Message:
         """Wait for one message.
 
         Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import select
 import signal
@@ -18,14 +19,14 @@ from bert_serving.server.monitoring.logs import get_logger, start_logging
 from bert_serving.server.process.free_memory import MemoryTrim
 from bert_serving.server.tasks.registry import head_reader
 from bert_serving.server.tasks.task import HeadReader
-from bert_serving.server.workers.channel import Channel
+from bert_serving.server.workers.channel import Channel, Message
 from bert_serving.server.workers.messages import read_batch_message
 
 from bert_ft.checkpoint.fingerprint import ModelPlace, fingerprint, linked
 from bert_ft.engines import engine_class
 from bert_ft.engines.base import Engine, EngineOptions
 from bert_ft.errors import BertFtError
-from bert_ft.text.packing import PackedBatch
+from bert_ft.text.packing import InputFeatures, PackedBatch, pack
 
 OUTPUTS = [frozenset({"encode"}), frozenset({"head"}), frozenset({"encode", "head"})]
 """What one batch may be asked for; each is run once before the worker is ready."""
@@ -82,8 +83,7 @@ def _serve(channel: Channel, header: dict[str, Any]) -> None:
     channel.send({"event": "ready", "info": {**engine.info(), "tokens_per_second": rate}})
     trim = MemoryTrim()
     while True:
-        message = channel.receive()
-        _answer(channel, engine, read_head, *read_batch_message(*message), header["worker"])
+        _answer(channel, engine, read_head, channel.receive(), logger)
         trim()
 
 
@@ -130,21 +130,15 @@ def _with_real_paths(message: str, place: ModelPlace, options: EngineOptions) ->
 
 
 def _answer(
-    channel: Channel,
-    engine: Engine,
-    read_head: HeadReader | None,
-    outputs: frozenset[str],
-    batch: PackedBatch,
-    firsts: np.ndarray,
-    counts: np.ndarray,
-    number: int,
+    channel: Channel, engine: Engine, read_head: HeadReader | None, message: Message, logger: logging.Logger
 ) -> None:
+    outputs, batch, firsts, counts = read_batch_message(*message)
     try:
         arrays = engine.run(batch, outputs)
         if "head" in arrays and read_head is not None:
             arrays |= read_head(arrays.pop("head"), firsts, counts)
     except Exception as error:
-        get_logger(f"WORKER-{number}").exception("a batch of %d texts failed", len(batch.lengths))
+        logger.exception("a batch of %d texts failed", len(batch.lengths))
         if _is_out_of_memory(error):
             channel.send({"event": "failed", "message": "out of memory"})
             os._exit(1)
@@ -156,10 +150,7 @@ def _answer(
 
 
 def _batch(lengths: list[int]) -> PackedBatch:
-    total = sum(lengths)
-    positions = np.concatenate([np.arange(length, dtype=np.int32) for length in lengths])
-    zeros = np.zeros(total, np.int32)
-    return PackedBatch(zeros, zeros, positions, np.array(lengths, np.int32), np.ones(total, np.float32))
+    return pack([InputFeatures([0] * length, [0] * length, (), [], [], False) for length in lengths])
 
 
 def _check_finite(arrays: dict[str, np.ndarray]) -> None:

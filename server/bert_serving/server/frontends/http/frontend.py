@@ -61,11 +61,6 @@ class HttpFrontend:
         return {"-http_port": options.http_port} if options.http_port else {}
 
     def open(self) -> None:
-        """Bind the port.
-
-        Raises:
-            BertFtError: it is taken.
-        """
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         # named, for only then asyncio sends the parts of an answer without waiting for acknowledgements
         bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -80,7 +75,6 @@ class HttpFrontend:
         self._socket = bound
 
     def start(self) -> None:
-        """Take requests from now on."""
         assert self._socket is not None
         from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
@@ -113,7 +107,6 @@ class HttpFrontend:
         self._logger.info("HTTP requests at port %d of %s", self._port, self._host)
 
     async def idle(self) -> None:
-        """Wait until every request has its answer."""
         while self._answering.admission.of(self.name):
             await asyncio.sleep(0.02)
 
@@ -121,7 +114,6 @@ class HttpFrontend:
         return {}
 
     async def close(self) -> None:
-        """Stop listening and end the connections."""
         self._api.close()
         if self._running is not None:
             self._server.should_exit = True

@@ -7,6 +7,7 @@ import contextlib
 import json
 from typing import Any
 
+from bert_serving.client.wire import json_bytes
 from bert_serving.server.limits import Limits
 from bert_serving.server.tasks.job import EncodeResult, JsonResult
 from bert_serving.server.tasks.request import RequestError
@@ -89,7 +90,7 @@ def answer_json(request_id: Any, result: EncodeResult | JsonResult, max_numbers:
 
 def json_response(value: dict[str, Any]) -> Response:
     """Its member "status" is HTTP's too; without one it is 200."""
-    return Response(_json(value), value.get("status", 200), media_type="application/json")
+    return Response(json_bytes(value, None), value.get("status", 200), media_type="application/json")
 
 
 def fault_response(message: str, status: int, code: str) -> Response:
@@ -100,11 +101,4 @@ def fault_response(message: str, status: int, code: str) -> Response:
 def _joined(value: dict[str, Any], more: list[tuple[str, bytes]]) -> bytes:
     """The JSON of an object with further members, whose values are JSON already."""
     members = [part for name, text in more for part in (b', "%s": ' % name.encode(), text)]
-    return b"".join([_json(value)[:-1], *members, b"}"])
-
-
-def _json(value: dict[str, Any]) -> bytes:
-    try:
-        return json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError:  # lone surrogates exist only in escaped form
-        return json.dumps(value).encode("ascii")
+    return b"".join([json_bytes(value, None)[:-1], *members, b"}"])

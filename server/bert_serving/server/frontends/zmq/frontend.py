@@ -61,7 +61,7 @@ class ZmqFrontend:
         self._requests = self._context.socket(zmq.PULL)
         self._replies = self._context.socket(zmq.XPUB)
         self._sender = Sender(self._replies, limits.zmq_max_socket_bytes, self._try_again)
-        self._outbox = Outbox(limits, self._sender, service.pause)
+        self._outbox = Outbox(limits, self._sender, answering.pause)
         self._subscribers = Subscribers(
             self._replies, options.port_out, self._outbox, self._warn, limits, keys is not None, max_connections
         )
@@ -78,11 +78,6 @@ class ZmqFrontend:
         return {"-port": options.port, "-port_out": options.port_out}
 
     def open(self) -> None:
-        """Bind both ports.
-
-        Raises:
-            BertFtError: one is taken, or the address is not of this machine.
-        """
         for socket in (self._requests, self._replies):
             socket.setsockopt(zmq.LINGER, 0)
             socket.setsockopt(zmq.IPV6, ":" in self._host)
@@ -106,7 +101,6 @@ class ZmqFrontend:
             raise
 
     def start(self) -> None:
-        """Take requests and subscriptions from now on."""
         loop = asyncio.get_running_loop()
         loop.add_reader(self._replies.fileno(), self._subscribers.drain)
         loop.add_reader(self._requests.fileno(), self._drain_requests)
@@ -115,12 +109,10 @@ class ZmqFrontend:
         self._logger.info("requests at port %d, results at port %d of %s", *self._ports.values(), self._host)
 
     async def idle(self) -> None:
-        """Wait until every request has its answer on the way."""
         while self._in_flight or self._outbox.blocked:
             await asyncio.sleep(0.02)
 
     async def close(self) -> None:
-        """Answer what is left with an error, let the last replies go and free the ports."""
         loop = asyncio.get_running_loop()
         self._drain_requests()
         refusal = self._answering.admission.refusal()

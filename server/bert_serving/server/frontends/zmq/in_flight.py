@@ -24,18 +24,11 @@ class InFlight:
     Args:
         answering: counts it, and says what the caller is told of a fault.
         reply: sends a request's answer.
-        clock: seconds.
     """
 
-    def __init__(
-        self,
-        answering: Answering,
-        reply: Callable[[Request, Frames], None],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, answering: Answering, reply: Callable[[Request, Frames], None]) -> None:
         self._answering = answering
         self._reply = reply
-        self._clock = clock
         self._requests: Counter[tuple[bytes, int]] = Counter()
         self._tasks: dict[bytes, set[asyncio.Task[None]]] = {}
         self._last_subscribed: dict[bytes, float] = {}
@@ -67,13 +60,13 @@ class InFlight:
         task = asyncio.get_running_loop().create_task(self._run(request, work))
         self._tasks.setdefault(address, set()).add(task)
         if has_subscriber:
-            self._last_subscribed[address] = self._clock()
+            self._last_subscribed[address] = time.monotonic()
         self._requests[request.key] += 1
         task.add_done_callback(lambda _: self._forget(address, task))
 
     def drop_without_subscriber(self, has_subscriber: Callable[[bytes], bool]) -> int:
         """Give up the requests of clients that listened and have been gone for a while; how many."""
-        now, count = self._clock(), 0
+        now, count = time.monotonic(), 0
         for address in list(self._tasks):
             if has_subscriber(address):
                 self._last_subscribed[address] = now

@@ -8,11 +8,9 @@ from functools import cached_property
 from typing import Any
 
 import zmq
-from bert_serving.client.wire import topic_of
+from bert_serving.client.wire import is_number, topic_of
 from bert_serving.server.limits import Limits
 from bert_serving.server.tasks.request import RequestError
-
-MAX_ID_DIGITS = 19
 
 
 class UnanswerableError(Exception):
@@ -49,7 +47,7 @@ class Request:
         if not identity or b"\0" in identity or len(identity) > limits.zmq_max_identity_bytes:
             raise UnanswerableError("an identity that is empty, too long or holds a NUL")
         request_id = frames[2].bytes if len(frames) > 3 else b""
-        if not _is_number(request_id):
+        if not is_number(request_id):
             raise UnanswerableError("no request id in its third frame")
         try:
             peer = str(frames[0].get("Peer-Address"))
@@ -89,7 +87,7 @@ class Request:
         if size > max_bytes:
             limit = f"{max_bytes >> 20} MB"
             raise RequestError("too_large", f"a request holds at most {limit} of text; send it in parts")
-        if not _is_number(self.frames[3].bytes):
+        if not is_number(self.frames[3].bytes):
             raise RequestError("bad_request", "the fourth frame must be the number of texts in decimal digits")
         if self.announced > size:
             raise RequestError("bad_request", "the fourth frame announces more texts than the request can hold")
@@ -132,7 +130,3 @@ def read_topic(topic: bytes, user: bytes | None, max_identity_bytes: int) -> byt
     if not identity or len(identity) > max_identity_bytes or (nul and user is None) or key != (user or b""):
         return None
     return topic_of(identity, key)
-
-
-def _is_number(frame: bytes) -> bool:
-    return frame.isdigit() and len(frame) <= MAX_ID_DIGITS
