@@ -38,7 +38,7 @@ def check(name: str, logs: Path) -> bool:
         constraints.write_text("\n".join(map("==".join, BOUNDS)) if name == "oldest" else "")
         steps = {
             "venv": [python, "-m", "venv", f"{folder}/venv"],
-            "install": [own, "-m", "pip", "install", "-q", "-c", str(constraints), "-e", f"{ROOT}[test]"],
+            "install": [own, "-m", "pip", "install", "-c", str(constraints), "-e", f"{ROOT}[test]"],
             "list": [own, "-m", "pip", "freeze"],
             "tests": [own, "-m", "pytest", "-q", "-n", os.environ.get("PROCESSES", "2"), "-m", QUICK],
         }
