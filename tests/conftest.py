@@ -10,9 +10,9 @@ import pytest
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-_TRAINING = ("tests/training/", "tests/test_kill.py", "tests/test_train_command.py", "tests/test_ner_command.py",
-             "tests/test_predict.py", "tests/test_evaluate_sts.py")  # fmt: skip
-_SERVERS = ("tests/server/test_benchmark.py", "tests/server/test_python_form.py")
+_TRAINING = ("tests/training/", "tests/commands/", "tests/inference/test_predict.py",
+             "tests/tasks/test_evaluate_sts.py", "tests/end_to_end/test_examples.py")  # fmt: skip
+_SERVERS = ("tests/benchmark/test_benchmark.py", "tests/server/test_python_form.py")
 _STARTERS = ("RunningServer", "StartServer", "running_server", "BertClient", "ConcurrentBertClient", "AsyncBertClient")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bert_serving.server.tasks.request import TASKS
+from bert_serving.server.tasks.registry import TASKS
 
 from tests.server.support import StartServer, free_ports
 from tests.server.test_http import call

@@ -45,8 +45,8 @@ from bert_ft.hardware.processor import Processor, this_processor
 from bert_ft.model.backend import tf
 from bert_ft.model.heads import ClassificationHead, TaggingHead
 from bert_ft.text.packing import PackedBatch, pack
+from tests.engines.test_engine_golden import features, unpacked
 from tests.golden import FOLDER, GOLDEN, Golden
-from tests.model.test_engine_golden import features, unpacked
 from tests.server.conftest import StartServer
 
 ALL = frozenset({"encode", "head"})
@@ -272,7 +272,7 @@ def test_the_engine_does_not_import_tensorflow() -> None:
 ENGINES_COME_AND_GO = """
 import os, signal, sys
 from bert_ft.engines.openvino.engine import OpenvinoEngine
-from tests.server.test_openvino import options
+from tests.engines.test_openvino import options
 
 first, second = (OpenvinoEngine.load(options(sys.argv[1], "-engine", "openvino")) for _ in range(2))
 del first

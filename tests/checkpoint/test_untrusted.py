@@ -15,7 +15,7 @@ from bert_ft.checkpoint.reader import CheckpointReader
 from bert_ft.checkpoint.variables import encoder_shapes
 from bert_ft.errors import BertFtError
 from bert_ft.files.small import read_small
-from tests.model.crafted_index import STRING, write_index
+from tests.checkpoint.crafted_index import STRING, write_index
 
 
 def craft(folder: Path, shapes: dict[str, list[int]], data: bytes = bytes(1000), **options: int) -> Path:

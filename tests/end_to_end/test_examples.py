@@ -12,7 +12,7 @@ import pytest
 from tests.server.support import free_ports, running_server
 from tests.tiny_models import tiny_model
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 TEXTS = ["今天真开心", "排队三小时，气死我了", "听说陈志远要去海川市第一医院上班了！"]
 
 

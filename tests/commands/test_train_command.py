@@ -21,7 +21,7 @@ from bert_ft.model.heads import ClassificationHead
 from tests.preloaded import HEAVY, popen
 from tests.preloaded import run as run_preloaded
 
-DATA = Path(__file__).parent.parent / "data"
+DATA = Path(__file__).parents[2] / "data"
 
 
 def run(folder: Path, *command: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:

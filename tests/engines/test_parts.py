@@ -19,8 +19,8 @@ from bert_ft.engines.plan import PLACES_PER_THREAD
 from bert_ft.engines.tensorflow import TensorFlowEngine
 from bert_ft.model.heads import ClassificationHead, TaggingHead
 from bert_ft.text.packing import PackedBatch
+from tests.engines.test_openvino import options, random_batch
 from tests.golden import FOLDER
-from tests.server.test_openvino import options, random_batch
 
 BOTH = frozenset({"encode", "head"})
 

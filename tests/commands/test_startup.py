@@ -28,7 +28,7 @@ COMMANDS = {
 READY = b"all set, ready to serve request!"
 ODD_LOCALE = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
 CHINESE = "模型"
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 """Of the dummy engine's module."""
 
 
