@@ -8,7 +8,6 @@ import random
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from common import program
 
-from .bench import Bench, Outcome, fill_with_noise, halve, row
+from .bench import Bench, Outcome, fill_with_noise, halve, row, working_folder
 from .server import until
 
 MAX_MEMORY_MB = 4000
@@ -84,8 +83,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
 
 @row("overwrite", "commands that would replace a trained model")
 def overwrite(bench: Bench) -> Outcome:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with working_folder() as folder:
         _write_rows(folder / "data", 5, 100, bench)
         train = _training(folder, bench, "model", "--num_train_epochs=1")
         made = _run(folder, *train)
@@ -145,8 +143,7 @@ def labels(bench: Bench) -> Outcome:
     good = True
     counts = [5_000] if bench.quick else [5_000, 50_000]
     for count in counts:
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
+        with working_folder() as folder:
             _write_rows(folder / "data", count, count, bench)
             every = ["--do_train", "--do_eval", "--do_predict", "--num_train_epochs=0.05"]
             trained = _run(folder, *_training(folder, bench, "model", *every))
@@ -177,8 +174,7 @@ def labels(bench: Bench) -> Outcome:
 
 @row("numbers", "numbers on command lines that no training can use")
 def numbers(bench: Bench) -> Outcome:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with working_folder() as folder:
         long = ("seed", "max_seq_length", "train_batch_size", "eval_batch_size")
         shared = [f"--{one}={LONG}" for one in long]
         shared += ["--num_train_epochs=1e300", "--num_train_epochs=nan", "--warmup_proportion=nan"]
@@ -202,8 +198,7 @@ def numbers(bench: Bench) -> Outcome:
 
 @row("state", "a damaged training_state, and --resume")
 def state(bench: Bench) -> Outcome:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with working_folder() as folder:
         _write_rows(folder / "data", 5, 100, bench)
         train = _training(folder, bench, "model", "--num_train_epochs=500")
         with (folder / "stderr").open("w") as errors:
