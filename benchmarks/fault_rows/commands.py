@@ -85,7 +85,7 @@ def closed(bench: Bench) -> Outcome:
 def _server_without(way: str, bench: Bench) -> list[str]:
     quietly = f'exec "$@" </dev/null >/dev/null 2>/dev/null {way}'
     start = ["sh", "-c", quietly, "sh", *command("bert-serving-start")]
-    with Server(["-model_dir", str(bench.model_dir)], start, wait=False) as server:
+    with Server(["-model_dir", str(bench.model_dir)], start, patience=0) as server:
         with server.client(ignore_all_checks=True) as client:
             right = bench.ask(client, [0, 1, 2])
         ends = [os.readlink(f"/proc/{server.process.pid}/fd/{number}") for number in range(3)]
@@ -120,9 +120,8 @@ def interrupted(bench: Bench) -> Outcome:
                 for path in folder.glob("key.*"):
                     path.unlink()
     counts = ", ".join(f"{count} {what}" for what, count in outcomes.most_common())
-    return Outcome(
-        f"{sum(outcomes.values())} times SIGINT, {len(given)} commands", "; ".join([counts, *failed]), not failed
-    )
+    sent = f"{sum(outcomes.values())} times SIGINT, {len(given)} commands"
+    return Outcome(sent, "; ".join([counts, *failed]), not failed)
 
 
 def _interrupt(given: list[str], seconds: float, folder: Path) -> str:

@@ -40,19 +40,15 @@ class _Done:
         return f"exit {self.status}, {self.errors[-1:]}"[:200]
 
 
-def _run(folder: Path, *command: str) -> _Done:
+def _run(folder: Path, name: str, *arguments: str) -> _Done:
     began = time.monotonic()
     with (folder / "stderr").open("w+") as errors:
-        process = subprocess.Popen(_line(*command), cwd=folder, stdout=subprocess.DEVNULL, stderr=errors)
+        process = subprocess.Popen([program(name), *arguments], cwd=folder, stdout=subprocess.DEVNULL, stderr=errors)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         errors.seek(0)
         lines = errors.read().replace("\r", "\n").splitlines()
     return _Done(process.returncode, lines, usage.ru_maxrss * 1024 / 1e6, time.monotonic() - began)
-
-
-def _line(name: str, *arguments: str) -> list[str]:
-    return [program(name), *arguments]
 
 
 def _write_rows(folder: Path, labels: int, rows: int, bench: Bench) -> None:
@@ -139,8 +135,7 @@ def _served_alike(bench: Bench, model: Path, texts: list[str], answers: list[dic
 
 @row("labels", "a classifier with thousands of labels: trained, scored, saved, asked")
 def labels(bench: Bench) -> Outcome:
-    found: list[str] = []
-    good = True
+    found, good = [], True
     counts = [5_000] if bench.quick else [5_000, 50_000]
     for count in counts:
         with working_folder() as folder:
@@ -156,8 +151,7 @@ def labels(bench: Bench) -> Outcome:
                 continue
             record = (folder / "model" / "bert_ft.json").stat().st_size / 1e6
             confused = json.loads((folder / "model" / "metrics.json").read_text())["dev"]["most_confused"]
-            with (folder / "answers.jsonl").open(encoding="utf-8") as lines:
-                answers = [json.loads(line) for line in lines]
+            answers = [json.loads(line) for line in (folder / "answers.jsonl").open(encoding="utf-8")]
             whole = [len(answer["scores"]) == count for answer in answers]
             served = _served_alike(bench, folder / "model", bench.texts[:20], answers)
             rows = sum(1 for _ in (folder / "model" / "test_results.tsv").open())
@@ -202,7 +196,7 @@ def state(bench: Bench) -> Outcome:
         _write_rows(folder / "data", 5, 100, bench)
         train = _training(folder, bench, "model", "--num_train_epochs=500")
         with (folder / "stderr").open("w") as errors:
-            process = subprocess.Popen(_line(*train), cwd=folder, stderr=errors, stdout=errors)
+            process = subprocess.Popen([program(train[0]), *train[1:]], cwd=folder, stderr=errors, stdout=errors)
             until(lambda: (folder / "model" / "training_state" / "training_state.json").exists(), 120)
             process.send_signal(signal.SIGINT)
             if process.wait(60) != 130:
