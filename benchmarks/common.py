@@ -65,7 +65,7 @@ class Server:
         command: another program than ours, such as that of the original.
         ports: those of an earlier server, to take its place.
         http: whether it listens at ``http_port`` too.
-        wait: until it is ready, for ``patience`` seconds at most.
+        patience: seconds to wait until it is ready; 0 not to wait.
 
     Attributes:
         ready_seconds: from the command to "all set".
@@ -77,7 +77,6 @@ class Server:
         command: Sequence[str] = (),
         ports: Sequence[int] = (),
         http: bool = False,
-        wait: bool = True,
         patience: float = 120,
     ) -> None:
         self.port, self.port_out, self.http_port = [*ports, *free_ports(3)][:3]
@@ -92,9 +91,9 @@ class Server:
             self.process = subprocess.Popen(
                 line, cwd=self.folder, stdout=log, stderr=subprocess.STDOUT, env=variables, start_new_session=True
             )
-        if wait:
+        if patience:
             try:
-                self.wait(patience)
+                self._wait(patience)
             except BaseException as error:
                 self.__exit__(type(error))
                 raise
@@ -103,7 +102,7 @@ class Server:
     def log(self) -> str:
         return self.log_path.read_text(errors="replace")
 
-    def wait(self, patience: float = 120) -> None:
+    def _wait(self, patience: float) -> None:
         while READY not in self.log:
             if self.process.poll() is not None or time.monotonic() - self._began > patience:
                 raise RuntimeError(f"{self.log_path}: the server did not start:\n{self.log[-3000:]}")

@@ -52,15 +52,10 @@ def main() -> int:
 def compare_tensors(given: Path, exported: Path) -> int:
     """How many of the exported tensors are not the given ones bit for bit."""
     before, after = load_file(given / "model.safetensors"), load_file(exported / "model.safetensors")
-    same = [
-        name
-        for name, value in after.items()
-        if name in before and value.shape == before[name].shape and value.tobytes() == before[name].tobytes()
-    ]
-    print(
-        f"{len(same)} of {len(after)} tensors bit for bit; only in the given folder: {sorted(set(before) - set(after))}"
-    )
-    return len(after) - len(same)
+    bits = {name: (value.shape, value.tobytes()) for name, value in before.items()}
+    same = sum(bits.get(name) == (value.shape, value.tobytes()) for name, value in after.items())
+    print(f"{same} of {len(after)} tensors bit for bit; only in the given folder: {sorted(set(before) - set(after))}")
+    return len(after) - same
 
 
 def torch_vectors(python: Path, folder: Path, work: Path) -> np.ndarray:

@@ -9,6 +9,7 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -139,6 +140,12 @@ def faulty(**faults: object) -> list[str]:
 def new_checkpoint(folder: Path, vocab_file: Path, *flags: str) -> None:
     command = [program("bert-ft"), "new-checkpoint", str(folder), f"--vocab_file={vocab_file}", *flags]
     subprocess.run(command, check=True)
+
+
+@contextlib.contextmanager
+def working_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+        yield Path(folder)
 
 
 def halve(path: Path) -> None:

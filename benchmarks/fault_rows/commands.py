@@ -11,25 +11,17 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from bert_serving.client import BadReplyError
 from common import Server, free_ports
 
-from .bench import Bench, Outcome, row
+from .bench import Bench, Outcome, row, working_folder
 from .server import in_threads, join
 
-ENTRIES = {
-    "bert-ft": "from bert_ft.commands.entry import main as run",
-    "bert-ft-train": "from bert_ft.commands.entry import train as run",
-    "bert-serving-start": "from bert_serving_scripts import start as run",
-    "bert-serving-terminate": "from bert_serving_scripts import terminate as run",
-    "bert-serving-benchmark": "from bert_serving_scripts import benchmark as run",
-    "bert-serving-keygen": "from bert_serving_scripts import keygen as run",
-}
 MODULES = ("bert_ft.run_classifier", "bert_ft.run_ner", "bert_ft.commands.main")
 FIRST_LINE = "    from bert_ft.startup import begin\n"
 LATEST_MS = 400
@@ -39,7 +31,8 @@ def command(name: str, *arguments: str) -> list[str]:
     """A command's program; nothing is imported before its own first line."""
     if name in MODULES:
         return [sys.executable, "-m", name, *arguments]
-    return [sys.executable, "-c", f"{ENTRIES[name]}\nrun()", *arguments]
+    (entry,) = entry_points(group="console_scripts", name=name)
+    return [sys.executable, "-c", f"from {entry.module} import {entry.attr} as run\nrun()", *arguments]
 
 
 @row("identity", "two live clients with one identity")
@@ -66,26 +59,25 @@ def identity(bench: Bench) -> Outcome:
 
 @row("closed", "standard input, output and error closed at the start")
 def closed(bench: Bench) -> Outcome:
-    folder = Path(tempfile.mkdtemp(prefix="faults-closed-"))
-    data = _data(folder, bench.model_dir)
-    cases = {
-        "bert-ft inspect": command("bert-ft", "inspect", "--machine", str(bench.model_dir)),
-        "bert-ft-train": [*command("bert-ft-train"), *data, "--output_dir=out"],
-        "run_classifier": [*command("bert_ft.run_classifier"), *data, "--output_dir=out"],
-        "keygen": command("bert-serving-keygen", "keys"),
-    }
-    failed = []
-    ways = ("0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-")
-    for way in ways:
-        for name, given in cases.items():
-            done = subprocess.run(["sh", "-c", f'exec "$@" {way}', "sh", *given], cwd=folder, capture_output=True)
-            if done.returncode or b"Traceback" in done.stderr:
-                failed.append(f"{name} {way}: exit {done.returncode}")
-            for path in folder.glob("keys*"):
-                path.unlink()
-            shutil.rmtree(folder / "out", ignore_errors=True)
-        failed += _server_without(way, bench)
-    shutil.rmtree(folder)
+    with working_folder() as folder:
+        data = _data(folder, bench.model_dir)
+        cases = {
+            "bert-ft inspect": command("bert-ft", "inspect", "--machine", str(bench.model_dir)),
+            "bert-ft-train": [*command("bert-ft-train"), *data, "--output_dir=out"],
+            "run_classifier": [*command("bert_ft.run_classifier"), *data, "--output_dir=out"],
+            "keygen": command("bert-serving-keygen", "keys"),
+        }
+        failed = []
+        ways = ("0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-")
+        for way in ways:
+            for name, given in cases.items():
+                done = subprocess.run(["sh", "-c", f'exec "$@" {way}', "sh", *given], cwd=folder, capture_output=True)
+                if done.returncode or b"Traceback" in done.stderr:
+                    failed.append(f"{name} {way}: exit {done.returncode}")
+                for path in folder.glob("keys*"):
+                    path.unlink()
+                shutil.rmtree(folder / "out", ignore_errors=True)
+            failed += _server_without(way, bench)
     total = len(ways) * (len(cases) + 1)
     return Outcome(f"{total} starts", f"{total - len(failed)} of {total} did their work {failed or ''}", not failed)
 
@@ -93,7 +85,7 @@ def closed(bench: Bench) -> Outcome:
 def _server_without(way: str, bench: Bench) -> list[str]:
     quietly = f'exec "$@" </dev/null >/dev/null 2>/dev/null {way}'
     start = ["sh", "-c", quietly, "sh", *command("bert-serving-start")]
-    with Server(["-model_dir", str(bench.model_dir)], start, wait=False) as server:
+    with Server(["-model_dir", str(bench.model_dir)], start, patience=0) as server:
         with server.client(ignore_all_checks=True) as client:
             right = bench.ask(client, [0, 1, 2])
         ends = [os.readlink(f"/proc/{server.process.pid}/fd/{number}") for number in range(3)]
@@ -104,34 +96,32 @@ def _server_without(way: str, bench: Bench) -> list[str]:
 
 @row("ctrl-c", "SIGINT in the first 0.4 s of every command")
 def interrupted(bench: Bench) -> Outcome:
-    folder = Path(tempfile.mkdtemp(prefix="faults-ctrl-c-"))
-    data = _data(folder, bench.model_dir)
-    port, port_out = map(str, free_ports())
-    given = {
-        "bert-ft": ["inspect", str(bench.model_dir)],
-        "bert-ft-train": [*data, "--output_dir=out"],
-        "bert-serving-start": ["-model_dir", str(bench.model_dir), "-port", port, "-port_out", port_out],
-        "bert-serving-terminate": ["-port", port, "-timeout", "2000"],
-        "bert-serving-benchmark": ["-model_dir", str(bench.model_dir)],
-        "bert-serving-keygen": ["key"],
-        "bert_ft.run_classifier": [*data, "--output_dir=out"],
-        "bert_ft.run_ner": ["--data_dir=nothing", "--output_dir=out"],
-    }
-    outcomes: collections.Counter[str] = collections.Counter()
-    failed = []
-    for name, arguments in given.items():
-        for milliseconds in range(10, LATEST_MS + 1, bench.size(10, 50)):
-            what = _interrupt(command(name, *arguments), milliseconds / 1000, folder)
-            outcomes[what.partition(":")[0]] += 1
-            if what.startswith("bad"):
-                failed.append(f"{name} after {milliseconds} ms: {what}")
-            for path in folder.glob("key.*"):
-                path.unlink()
-    shutil.rmtree(folder)
+    with working_folder() as folder:
+        data = _data(folder, bench.model_dir)
+        port, port_out = map(str, free_ports())
+        given = {
+            "bert-ft": ["inspect", str(bench.model_dir)],
+            "bert-ft-train": [*data, "--output_dir=out"],
+            "bert-serving-start": ["-model_dir", str(bench.model_dir), "-port", port, "-port_out", port_out],
+            "bert-serving-terminate": ["-port", port, "-timeout", "2000"],
+            "bert-serving-benchmark": ["-model_dir", str(bench.model_dir)],
+            "bert-serving-keygen": ["key"],
+            "bert_ft.run_classifier": [*data, "--output_dir=out"],
+            "bert_ft.run_ner": ["--data_dir=nothing", "--output_dir=out"],
+        }
+        outcomes: collections.Counter[str] = collections.Counter()
+        failed = []
+        for name, arguments in given.items():
+            for milliseconds in range(10, LATEST_MS + 1, bench.size(10, 50)):
+                what = _interrupt(command(name, *arguments), milliseconds / 1000, folder)
+                outcomes[what.partition(":")[0]] += 1
+                if what.startswith("bad"):
+                    failed.append(f"{name} after {milliseconds} ms: {what}")
+                for path in folder.glob("key.*"):
+                    path.unlink()
     counts = ", ".join(f"{count} {what}" for what, count in outcomes.most_common())
-    return Outcome(
-        f"{sum(outcomes.values())} times SIGINT, {len(given)} commands", "; ".join([counts, *failed]), not failed
-    )
+    sent = f"{sum(outcomes.values())} times SIGINT, {len(given)} commands"
+    return Outcome(sent, "; ".join([counts, *failed]), not failed)
 
 
 def _interrupt(given: list[str], seconds: float, folder: Path) -> str:
@@ -167,29 +157,28 @@ def odd_locale(bench: Bench) -> Outcome:
     worked: list[str] = []
     lines = 0
     for encoding in (None, "gbk", "latin-1", "ascii"):
-        folder = Path(tempfile.mkdtemp(prefix="faults-locale-"))
-        shutil.copytree(bench.model_dir, folder / "模型")
-        data = _data(folder, Path("模型"), "数据")
-        (folder / "文本.txt").write_text("今天真开心\n", encoding="utf-8")
-        environment = {**os.environ, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
-        environment |= {"PYTHONIOENCODING": encoding} if encoding else {}
-        vocab = f"--vocab_file={bench.model_dir / 'vocab.txt'}"
-        in_ascii = [*_data(folder, bench.model_dir), "--output_dir=out"]
-        cases = {
-            "new-checkpoint": command("bert-ft", "new-checkpoint", "新", vocab),
-            "inspect": command("bert-ft", "inspect", "模型"),
-            "train": [*command("bert-ft-train"), *data, "--output_dir=输出"],
-            "train on Chinese labels": [*command("bert-ft-train"), *in_ascii],
-            "predict": command("bert-ft", "predict", "--model_dir=out", "--input=文本.txt", "--output=预测.jsonl"),
-        }
-        for name, given in cases.items():
-            done = subprocess.run(given, cwd=folder, env=environment, capture_output=True, timeout=120)
-            errors = [line for line in done.stderr.splitlines() if line.startswith(b"error: ")]
-            if b"Traceback" in done.stderr + done.stdout or (done.returncode and len(errors) != 1):
-                failed.append(f"{encoding} {name}: exit {done.returncode}, {done.stderr[-200:]!r}")
-            worked += [] if done.returncode else [name]
-            lines += bool(done.returncode)
-        shutil.rmtree(folder)
+        with working_folder() as folder:
+            shutil.copytree(bench.model_dir, folder / "模型")
+            data = _data(folder, Path("模型"), "数据")
+            (folder / "文本.txt").write_text("今天真开心\n", encoding="utf-8")
+            environment = {**os.environ, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+            environment |= {"PYTHONIOENCODING": encoding} if encoding else {}
+            vocab = f"--vocab_file={bench.model_dir / 'vocab.txt'}"
+            in_ascii = [*_data(folder, bench.model_dir), "--output_dir=out"]
+            cases = {
+                "new-checkpoint": command("bert-ft", "new-checkpoint", "新", vocab),
+                "inspect": command("bert-ft", "inspect", "模型"),
+                "train": [*command("bert-ft-train"), *data, "--output_dir=输出"],
+                "train on Chinese labels": [*command("bert-ft-train"), *in_ascii],
+                "predict": command("bert-ft", "predict", "--model_dir=out", "--input=文本.txt", "--output=预测.jsonl"),
+            }
+            for name, given in cases.items():
+                done = subprocess.run(given, cwd=folder, env=environment, capture_output=True, timeout=120)
+                errors = [line for line in done.stderr.splitlines() if line.startswith(b"error: ")]
+                if b"Traceback" in done.stderr + done.stdout or (done.returncode and len(errors) != 1):
+                    failed.append(f"{encoding} {name}: exit {done.returncode}, {done.stderr[-200:]!r}")
+                worked += [] if done.returncode else [name]
+                lines += bool(done.returncode)
     found = f"{dict(collections.Counter(worked))} worked, {lines} ended with one clear line {failed or ''}"
     return Outcome("5 commands, 4 encodings of their output", found, not failed)
 

@@ -198,16 +198,13 @@ def _raw_bytes(server: Server, stop: threading.Event) -> None:
         with contextlib.suppress(OSError):
             if rng.random() < 0.5:
                 with socket.create_connection(("127.0.0.1", port), timeout=2) as peer:
-                    peer.sendall(
-                        rng.choice([b"GET / HTTP/1.1\r\n\r\n", zmtp.GREETING[:30], zmtp.GREETING, b""])
-                        + rng.randbytes(50)
-                    )
+                    nonsense = rng.choice([b"GET / HTTP/1.1\r\n\r\n", zmtp.GREETING[:30], zmtp.GREETING, b""])
+                    peer.sendall(nonsense + rng.randbytes(50))
             else:
                 with zmtp.connect(port, b"PUSH" if port == server.port else b"SUB") as peer:
                     frames = zmtp.message(rng.randbytes(16).hex().encode(), rng.randbytes(20), b"1", b"1")
-                    peer.sendall(
-                        rng.choice([frames[:-3], frames + rng.randbytes(9), b"\2" + b"\xff" * 8, b"\1\0" * 500])
-                    )
+                    broken = rng.choice([frames[:-3], frames + rng.randbytes(9), b"\2" + b"\xff" * 8, b"\1\0" * 500])
+                    peer.sendall(broken)
 
 
 def _big_payloads(server: Server, size: int) -> dict[str, str]:

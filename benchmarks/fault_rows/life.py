@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from bert_serving.benchmark.processes import alive
 from bert_serving.client import ServerShuttingDownError
 from common import free_ports, program
 
-from .bench import Bench, Load, Outcome, described, faulty, fill_with_noise, halve, row
+from .bench import Bench, Load, Outcome, described, faulty, fill_with_noise, halve, row, working_folder
 from .server import Raw, Server, in_threads, is_free, join, until
 
 
@@ -73,24 +72,23 @@ LOG_LINES = ("I:", "W:", "E0000 ", "W0000 ", "I0000 ", "WARNING: All log message
 
 @row("start", "faults at the start: one line, non-zero exit, within 5 s")
 def start(bench: Bench) -> Outcome:
-    folder = Path(tempfile.mkdtemp(prefix="faults-start-"))
-    model = ["-model_dir", str(bench.model_dir)]
-    failed, slowest = [], 0.0
-    with socket.create_server(("127.0.0.1", 0)) as taken, open("/dev/full", "w") as full:
-        cases = _wrong_starts(bench, folder, model, str(taken.getsockname()[1]))
-        for name, flags in cases.items():
-            for flag, port in zip(("-port", "-port_out"), free_ports(), strict=True):
-                flags += [] if flag in flags else [flag, str(port)]
-            fault, seconds = _fault_of(["bert-serving-start", *flags], folder, 5)
-            slowest = max(slowest, seconds)
-            failed += [f"{name}: {fault}"] if fault else []
-        fault, _ = _fault_of(["bert-serving-start", *model], folder, 60, stdout=full)
-        failed += [f"standard output on a full disk: {fault}"] if fault else []
-    new = ["bert-ft", "new-checkpoint", "full", f"--vocab_file={bench.model_dir / 'vocab.txt'}"]
-    fault, _ = _fault_of(new, folder, 60, preexec_fn=_limit_files)
-    left = sorted(path.name for path in folder.iterdir() if "full" in path.name)
-    failed += [f"a checkpoint on a full disk: {fault}, left {left}"] if fault or left else []
-    shutil.rmtree(folder)
+    with working_folder() as folder:
+        model = ["-model_dir", str(bench.model_dir)]
+        failed, slowest = [], 0.0
+        with socket.create_server(("127.0.0.1", 0)) as taken, open("/dev/full", "w") as full:
+            cases = _wrong_starts(bench, folder, model, str(taken.getsockname()[1]))
+            for name, flags in cases.items():
+                for flag, port in zip(("-port", "-port_out"), free_ports(), strict=True):
+                    flags += [] if flag in flags else [flag, str(port)]
+                fault, seconds = _fault_of(["bert-serving-start", *flags], folder, 5)
+                slowest = max(slowest, seconds)
+                failed += [f"{name}: {fault}"] if fault else []
+            fault, _ = _fault_of(["bert-serving-start", *model], folder, 60, stdout=full)
+            failed += [f"standard output on a full disk: {fault}"] if fault else []
+        new = ["bert-ft", "new-checkpoint", "full", f"--vocab_file={bench.model_dir / 'vocab.txt'}"]
+        fault, _ = _fault_of(new, folder, 60, preexec_fn=_limit_files)
+        left = sorted(path.name for path in folder.iterdir() if "full" in path.name)
+        failed += [f"a checkpoint on a full disk: {fault}, left {left}"] if fault or left else []
     total = len(cases) + 2
     found = "; ".join([f"{total - len(failed)} of {total}, slowest start {slowest:.1f} s", *failed])
     return Outcome(f"{total} faults", found, not failed)

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from functools import partial
@@ -17,7 +16,7 @@ from common import program
 from bert_ft.checkpoint.fingerprint import ModelPlace, fingerprint
 from bert_ft.files.replace import replaced_directory
 
-from .bench import Bench, Outcome, close, described, encoder, new_checkpoint, row
+from .bench import Bench, Outcome, close, described, encoder, new_checkpoint, row, working_folder
 from .server import Raw, Server, meanwhile, until
 
 TEXTS = 16
@@ -59,8 +58,8 @@ class _Models:
 @row("replaced", "a training replaces the model that is served, and a worker dies", how="replace", left=2)
 def replaced(bench: Bench, how: str, left: int) -> Outcome:
     wrong, answers, named = 0, 0, set()
-    with tempfile.TemporaryDirectory(prefix="faults-models-") as folder:
-        models = _Models(bench, Path(folder))
+    with working_folder() as folder:
+        models = _Models(bench, folder)
         first = fingerprint(ModelPlace(str(models.served)))
         with bench.serve("-num_worker", "2", model_dir=models.served) as server:
             client = Raw(server, b"asker")
@@ -89,8 +88,8 @@ def reload(bench: Bench) -> Outcome:
     rounds = bench.size(20, 5)
     answers, wrong, failures = 0, 0, []
     lock = threading.Lock()
-    with tempfile.TemporaryDirectory(prefix="faults-models-") as folder:
-        models = _Models(bench, Path(folder))
+    with working_folder() as folder:
+        models = _Models(bench, folder)
         with bench.serve("-num_worker", "2", model_dir=models.served) as server:
             named: set[str] = set()
 
@@ -136,8 +135,8 @@ def reload(bench: Bench) -> Outcome:
 
 @row("other-size", "a model of another hidden size in the place of the one served")
 def other_size(bench: Bench) -> Outcome:
-    with tempfile.TemporaryDirectory(prefix="faults-models-") as folder:
-        models = _Models(bench, Path(folder))
+    with working_folder() as folder:
+        models = _Models(bench, folder)
         shutil.rmtree(models.other)
         new_checkpoint(models.other, bench.model_dir / "vocab.txt", "--hidden_size=64")
         first = fingerprint(ModelPlace(str(models.served)))

@@ -8,7 +8,6 @@ import random
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from common import program
 
-from .bench import Bench, Outcome, fill_with_noise, halve, row
+from .bench import Bench, Outcome, fill_with_noise, halve, row, working_folder
 from .server import until
 
 MAX_MEMORY_MB = 4000
@@ -41,19 +40,15 @@ class _Done:
         return f"exit {self.status}, {self.errors[-1:]}"[:200]
 
 
-def _run(folder: Path, *command: str) -> _Done:
+def _run(folder: Path, name: str, *arguments: str) -> _Done:
     began = time.monotonic()
     with (folder / "stderr").open("w+") as errors:
-        process = subprocess.Popen(_line(*command), cwd=folder, stdout=subprocess.DEVNULL, stderr=errors)
+        process = subprocess.Popen([program(name), *arguments], cwd=folder, stdout=subprocess.DEVNULL, stderr=errors)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         errors.seek(0)
         lines = errors.read().replace("\r", "\n").splitlines()
     return _Done(process.returncode, lines, usage.ru_maxrss * 1024 / 1e6, time.monotonic() - began)
-
-
-def _line(name: str, *arguments: str) -> list[str]:
-    return [program(name), *arguments]
 
 
 def _write_rows(folder: Path, labels: int, rows: int, bench: Bench) -> None:
@@ -84,8 +79,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
 
 @row("overwrite", "commands that would replace a trained model")
 def overwrite(bench: Bench) -> Outcome:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with working_folder() as folder:
         _write_rows(folder / "data", 5, 100, bench)
         train = _training(folder, bench, "model", "--num_train_epochs=1")
         made = _run(folder, *train)
@@ -141,12 +135,10 @@ def _served_alike(bench: Bench, model: Path, texts: list[str], answers: list[dic
 
 @row("labels", "a classifier with thousands of labels: trained, scored, saved, asked")
 def labels(bench: Bench) -> Outcome:
-    found: list[str] = []
-    good = True
+    found, good = [], True
     counts = [5_000] if bench.quick else [5_000, 50_000]
     for count in counts:
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
+        with working_folder() as folder:
             _write_rows(folder / "data", count, count, bench)
             every = ["--do_train", "--do_eval", "--do_predict", "--num_train_epochs=0.05"]
             trained = _run(folder, *_training(folder, bench, "model", *every))
@@ -159,8 +151,7 @@ def labels(bench: Bench) -> Outcome:
                 continue
             record = (folder / "model" / "bert_ft.json").stat().st_size / 1e6
             confused = json.loads((folder / "model" / "metrics.json").read_text())["dev"]["most_confused"]
-            with (folder / "answers.jsonl").open(encoding="utf-8") as lines:
-                answers = [json.loads(line) for line in lines]
+            answers = [json.loads(line) for line in (folder / "answers.jsonl").open(encoding="utf-8")]
             whole = [len(answer["scores"]) == count for answer in answers]
             served = _served_alike(bench, folder / "model", bench.texts[:20], answers)
             rows = sum(1 for _ in (folder / "model" / "test_results.tsv").open())
@@ -177,8 +168,7 @@ def labels(bench: Bench) -> Outcome:
 
 @row("numbers", "numbers on command lines that no training can use")
 def numbers(bench: Bench) -> Outcome:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with working_folder() as folder:
         long = ("seed", "max_seq_length", "train_batch_size", "eval_batch_size")
         shared = [f"--{one}={LONG}" for one in long]
         shared += ["--num_train_epochs=1e300", "--num_train_epochs=nan", "--warmup_proportion=nan"]
@@ -202,12 +192,11 @@ def numbers(bench: Bench) -> Outcome:
 
 @row("state", "a damaged training_state, and --resume")
 def state(bench: Bench) -> Outcome:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with working_folder() as folder:
         _write_rows(folder / "data", 5, 100, bench)
         train = _training(folder, bench, "model", "--num_train_epochs=500")
         with (folder / "stderr").open("w") as errors:
-            process = subprocess.Popen(_line(*train), cwd=folder, stderr=errors, stdout=errors)
+            process = subprocess.Popen([program(train[0]), *train[1:]], cwd=folder, stderr=errors, stdout=errors)
             until(lambda: (folder / "model" / "training_state" / "training_state.json").exists(), 120)
             process.send_signal(signal.SIGINT)
             if process.wait(60) != 130:

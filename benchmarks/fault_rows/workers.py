@@ -17,6 +17,8 @@ from common import READY
 from .bench import Bench, Load, Outcome, faulty, row
 from .server import meanwhile, until
 
+RAISED = "the engine raised RuntimeError; the server's log says more"
+
 
 @row("killed-3", "SIGKILL of a ready worker, 3 workers", workers=3)
 @row("killed-1", "SIGKILL of a ready worker, 1 worker", workers=1)
@@ -49,12 +51,7 @@ def killed(bench: Bench, workers: int) -> Outcome:
 
 @row("stuck", "a text at which the worker hangs", key="sleep_id", told="no sign of life for")
 @row("memory", "a text of which the worker runs out of memory", key="memory_id", told="out of memory")
-@row(
-    "raise",
-    "a text of which the engine raises an exception with a path in it",
-    key="error_id",
-    told="the engine raised RuntimeError; the server's log says more",
-)
+@row("raise", "a text of which the engine raises an exception with a path in it", key="error_id", told=RAISED)
 @row("crash", "a text that crashes the worker each time", key="crash_id", told="killed by SIGKILL")
 def poisoned(bench: Bench, key: str, told: str) -> Outcome:
     """Requests of 8 texts with a poisoned one, and one poisoned alone, while 4 good clients ask."""
@@ -96,7 +93,7 @@ def once(bench: Bench) -> Outcome:
 def slow_start(bench: Bench) -> Outcome:
     burners = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4)]
     try:
-        with bench.serve("-num_worker", "3", "-worker_timeout", "2", wait=False) as server:
+        with bench.serve("-num_worker", "3", "-worker_timeout", "2", patience=0) as server:
             began = time.monotonic()
             ready = until(lambda: READY in server.log or server.process.poll() is not None, 240)
             seconds, retries = time.monotonic() - began, server.log.count("it was not ready within")

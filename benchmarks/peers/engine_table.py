@@ -102,14 +102,11 @@ def markdown(result: dict[str, Any]) -> str:
         mine = ours.get(one["precision"])
         ratio = statistics.median(a / b for a, b in zip(mine, rates, strict=True)) if mine else None
         rows.append([
-            f"{one['engine']} ({one['version']})",
-            one["precision"],
+            f"{one['engine']} ({one['version']})", one["precision"],
             f"{one['batch']} tokens" if one["engine"].startswith("ours") else f"{one['batch']} texts",
-            f"{statistics.median(rates):.0f}",
-            f"{min(rates):.0f}-{max(rates):.0f}",
+            f"{statistics.median(rates):.0f}", f"{min(rates):.0f}-{max(rates):.0f}",
             " / ".join(f"{statistics.median(each):.1%}" for each in shares.values()),
             f"{ratio:.2f}" if ratio else "",
-            f"{one['least_cosine']:.6f}",
-            f"{one['largest_difference']:.1e}",
+            f"{one['least_cosine']:.6f}", f"{one['largest_difference']:.1e}",
         ])  # fmt: skip
     return f"{above}\n\n{markdown_table(head, rows)}"

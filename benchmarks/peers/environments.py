@@ -46,10 +46,8 @@ def python_of(name: str, folder: Path) -> Path:
     place = folder.resolve() / name
     python = place / "bin" / "python"
     if not python.exists() or not _imports(python, wanted.modules):
-        print(f"installing {name} into {place}", file=sys.stderr, flush=True)
         venv.create(place, with_pip=True, clear=True)
-        for packages in wanted.installs:
-            _pip(python, packages)
+        _install(place, wanted.installs)
         if not _imports(python, wanted.modules):
             sys.exit(f"{place}: {', '.join(wanted.modules)} were installed and cannot be imported")
     return python
@@ -61,16 +59,13 @@ def legacy_server(place: Path, python37: str) -> Path:
     Args:
         python37: a Python 3.7, the last one that TensorFlow 1.15 has wheels for.
     """
-    programs = place.resolve() / "bin"
-    program = programs / "bert-serving-start"
+    program = place.resolve() / "bin" / "bert-serving-start"
     if not program.exists():
         found = shutil.which(python37)
         if not found:
             sys.exit(f"{place}: has no bert-serving-start, and {python37} to make it with is not there: --python37")
-        print(f"installing bert-serving-server 1.10.0 into {place}", file=sys.stderr, flush=True)
         subprocess.run([found, "-m", "venv", str(place)], check=True)
-        _pip(programs / "python", ("-U", "pip"))
-        _pip(programs / "python", _LEGACY + _ORIGINAL)
+        _install(place.resolve(), (("-U", "pip"), _LEGACY + _ORIGINAL))
     return program
 
 
@@ -79,5 +74,7 @@ def _imports(python: Path, modules: tuple[str, ...]) -> bool:
     return subprocess.run([str(python), "-c", code]).returncode == 0
 
 
-def _pip(python: Path, arguments: tuple[str, ...]) -> None:
-    subprocess.run([str(python), "-m", "pip", "install", "-q", *arguments], check=True)
+def _install(place: Path, installs: tuple[tuple[str, ...], ...]) -> None:
+    print(f"installing {' '.join(map(' '.join, installs))} into {place}", file=sys.stderr, flush=True)
+    for arguments in installs:
+        subprocess.run([str(place / "bin" / "python"), "-m", "pip", "install", "-q", *arguments], check=True)

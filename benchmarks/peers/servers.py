@@ -128,15 +128,11 @@ def markdown(servers: list[Server], clients: int) -> str:
         bulk = statistics.median(one.bulk)
         crowd = statistics.median(one.crowd) if one.crowd else None
         rows.append([
-            one.name,
-            f"{statistics.median(one.ready):.1f}",
-            f"{bulk:.1f}",
-            f"{min(one.bulk):.1f}-{max(one.bulk):.1f}",
-            f"{crowd:.1f}" if crowd else "",
-            f"{crowd / bulk:.0%}" if crowd else "",
+            one.name, f"{statistics.median(one.ready):.1f}",
+            f"{bulk:.1f}", f"{min(one.bulk):.1f}-{max(one.bulk):.1f}",
+            f"{crowd:.1f}" if crowd else "", f"{crowd / bulk:.0%}" if crowd else "",
             f"{statistics.median(one.memory):.0f}",
-            f"{least_cosine(first, one.vectors):.6f}",
-            f"{np.abs(first - one.vectors).max():.1e}",
+            f"{least_cosine(first, one.vectors):.6f}", f"{np.abs(first - one.vectors).max():.1e}",
         ])  # fmt: skip
     return "\n".join([markdown_table(head, rows), "", *_ratios(servers)])
 

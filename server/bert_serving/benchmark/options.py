@@ -78,8 +78,7 @@ class BenchmarkOptions:
         for name in _PORTS:
             flags[name] = flags[name] or 0
         ignored = sorted(name for name in _WITHOUT_EFFECT if flags[name] != getattr(ServerOptions, name))
-        for name in ignored:
-            flags[name] = getattr(ServerOptions, name)
+        flags |= {name: getattr(ServerOptions, name) for name in ignored}
         options = cls(
             server=ServerOptions(**flags | {"precision": definite_precision(ServerOptions(**flags))}),
             without_effect=tuple(ignored),
