@@ -242,7 +242,7 @@ class AsyncBertClient(ClientCore):
                 try:
                     pause = watch.step(time.monotonic())
                 except TimeoutError as error:
-                    raise self._explained(error, first, await asyncio.to_thread(self._keys_fault)) from None
+                    raise await asyncio.to_thread(self._explained, error, first) from None
                 self._flush()
                 if self._session.refused.to_look:
                     await self._look()

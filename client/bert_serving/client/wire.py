@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
-from bert_serving.client.errors import BadReplyError, BertServingError, server_error
+from bert_serving.client.errors import ERROR_CLASSES, BadReplyError, BertServingError
 
 CLIENT_PROTOCOL_VERSION = "1.10.0"
 
@@ -191,7 +191,7 @@ def _reply(frames: Sequence[Buffer], request_id: int) -> Reply:
             raise BadReplyError("the server sent an error without code and message")
         message = " ".join(str(error.get("message", "")).split()) or "the server gives no reason"
         code = str(error.get("code", "internal"))
-        return ErrorReply(request_id, server_error(code, message, request_id))
+        return ErrorReply(request_id, ERROR_CLASSES.get(code, BertServingError)(message, code, request_id))
     if len(frames) == 3:
         return InfoReply(request_id, header)
     if len(frames) != 4:

@@ -74,10 +74,6 @@ class WorkerProcess:
         else:
             self._batches.put(batch)
 
-    def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
-
     def hang_up(self) -> None:
         """Close the channel: the worker ends by itself."""
         self._channel.close()
@@ -102,7 +98,7 @@ class WorkerProcess:
             pass  # the thread that waits sees the exit and says why
         except Exception:
             get_logger("VENTILATOR").exception("the channel to process %d is broken", self.process.pid)
-            self.kill()
+            self.process.kill()
 
 
 def worker_devices(settings: Settings) -> list[int | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine
-from typing import Any
+from typing import Any, ClassVar
 
 from bert_serving.server.frontends.http.caller import CallerGoneError
 from bert_serving.server.limits import Limits
@@ -16,6 +16,8 @@ from starlette.requests import ClientDisconnect
 
 class BodyError(RequestError):
     """A body that is not read to its end, so that its connection is of no further use."""
+
+    headers: ClassVar = {"Connection": "close"}
 
 
 class Bodies:
