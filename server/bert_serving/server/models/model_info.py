@@ -33,10 +33,7 @@ class ModelInfo:
         return tasks_of(self.head)
 
     def check(self, task: str) -> None:
-        """
-        Raises:
-            RequestError: no_head, which says what the model has.
-        """
+        """Raises RequestError, no_head, which says what the model has."""
         if task in self.tasks:
             return
         has = f"a {self.head} head with {len(self.labels)} labels" if self.head else "no head"

@@ -73,11 +73,7 @@ class VectorsJob(Job):
 
 
 class TokenVectorsJob(VectorsJob):
-    """A vector a token.
-
-    Args:
-        shape: of the answer [N, T, D]; with T 0 it is the longest text's.
-    """
+    """A vector a token; ``shape`` is the answer's [N, T, D], with T 0 where it is the longest text's."""
 
     result_is_quick = False
 

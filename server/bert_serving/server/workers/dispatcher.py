@@ -190,11 +190,7 @@ class Dispatcher:
 
 
 class _Share(NamedTuple):
-    """What a batch has of one request.
-
-    Attributes:
-        places: of the sequences in the batch.
-    """
+    """What a batch has of one request: sequences, and their places in the batch."""
 
     job: Job
     sequences: list[Sequence]
