@@ -13,7 +13,7 @@ from bert_serving.client import wire
 from bert_serving.client.base import ClientCore
 from bert_serving.client.checks import Texts, check_tag_output
 from bert_serving.client.requests.stream import Stream
-from bert_serving.client.results import Response, TruncationNotice, array_of, info_of
+from bert_serving.client.results import Response, array_of, info_of
 from bert_serving.client.tasks import Classification, classifications_of, entities_of
 
 Batches = Iterable[Texts] | AsyncIterable[Texts]
@@ -163,8 +163,9 @@ class AsyncBertClient(ClientCore):
                     draw = None
                 if answer is not None and answer.done():
                     reply, answer = answer.result(), None
-                    for response in self._arrived(reply, stream, notice):
-                        yield response
+                    while reply is not None:
+                        yield self._response(array_of(reply), notice)
+                        reply = self._session.take(stream.waiting)
         except Exception:
             stream.hand_over()
             raise
@@ -174,11 +175,6 @@ class AsyncBertClient(ClientCore):
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
             stream.close()
-
-    def _arrived(self, reply: wire.Reply | None, stream: Stream, notice: TruncationNotice) -> Iterable[Response]:
-        while reply is not None:
-            yield self._response(array_of(reply), notice)
-            reply = self._session.take(stream.waiting)
 
     def _send_drawn(self, draw: asyncio.Task[Texts | None], stream: Stream, is_tokenized: bool) -> None:
         try:
@@ -195,7 +191,9 @@ class AsyncBertClient(ClientCore):
         """Open the sockets and make the first contact, unless that is done."""
         self._check_usable()
         if self._loop is None:
-            self._open_sockets()
+            self._connection = self._connected(zmq.asyncio.Context())
+            self._loop = asyncio.get_running_loop()
+            self._reader = asyncio.create_task(self._read())
         if self._checks_server:
             async with self._first_contact:
                 if self._checks_server:
@@ -206,11 +204,6 @@ class AsyncBertClient(ClientCore):
         await self._connect()
         if self._session.server is None:
             await self._command(wire.SHOW_CONFIG, first=True)
-
-    def _open_sockets(self) -> None:
-        self._connection = self._connected(zmq.asyncio.Context())
-        self._loop = asyncio.get_running_loop()
-        self._reader = asyncio.create_task(self._read())
 
     async def _command(self, command: bytes, first: bool = False) -> dict[str, Any]:
         info = info_of(await self._answer(self._session.open(command), first))

@@ -17,8 +17,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from bert_serving.client.errors import ERROR_CLASSES, BadReplyError, BertServingError
@@ -36,8 +35,7 @@ T = TypeVar("T")
 Buffer = bytes | bytearray | memoryview
 
 
-@dataclass(frozen=True)
-class ArrayReply:
+class ArrayReply(NamedTuple):
     """Vectors: a writable array, the tokens ("" if the server shows none), indices of cut texts."""
 
     request_id: int
@@ -46,8 +44,7 @@ class ArrayReply:
     truncated: list[int]
 
 
-@dataclass(frozen=True)
-class JsonReply:
+class JsonReply(NamedTuple):
     """Tags or classes: one element a text, and indices of cut texts."""
 
     request_id: int
@@ -56,16 +53,14 @@ class JsonReply:
     truncated: list[int]
 
 
-@dataclass(frozen=True)
-class InfoReply:
+class InfoReply(NamedTuple):
     """The JSON object that answers a command."""
 
     request_id: int
     info: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class ErrorReply:
+class ErrorReply(NamedTuple):
     """The server's refusal of one request."""
 
     request_id: int

@@ -61,11 +61,7 @@ class Answering:
         self._large = ThreadPoolExecutor(threads, "large-request")
 
     def check_count(self, client: bytes, texts: int) -> None:
-        """A data request has come, of so many texts.
-
-        Raises:
-            RequestError: too_large.
-        """
+        """A data request has come, of so many texts; raises RequestError if those are too many."""
         self.statistic.add_data_request(client, texts)
         if texts > self._max_request_texts:
             limit = f"{self._max_request_texts} texts (-max_request_texts)"

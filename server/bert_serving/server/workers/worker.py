@@ -88,11 +88,7 @@ def _serve(channel: Channel, header: dict[str, Any]) -> None:
 
 
 def _load(header: dict[str, Any]) -> Engine:
-    """The engine, with the model whose fingerprint the server has and no other.
-
-    Raises:
-        BertFtError: it cannot be read, or another has taken its place meanwhile.
-    """
+    """The engine, with the model whose fingerprint the server has and no other; else BertFtError is raised."""
     options, held = EngineOptions.from_json(header["options"]), header["held"]
     load = engine_class(header["engine"]).load
     try:

@@ -121,11 +121,7 @@ class ClientFolder:
 
 
 def load_curve_keys(options: ServerOptions) -> CurveKeys | None:
-    """The keys that the flags name; None without any.
-
-    Raises:
-        BertFtError: see :class:`CurveKeys`.
-    """
+    """The keys that the flags name; None without any. Raises what :class:`CurveKeys` does."""
     if options.curve_secret_key_file is None:
         if options.curve_client_keys is not None:
             raise BertFtError("-curve_client_keys needs -curve_secret_key_file: make a pair with bert-serving-keygen")

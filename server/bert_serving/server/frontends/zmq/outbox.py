@@ -93,7 +93,8 @@ class Outbox:
             self._held += size
             limit = self._limits.zmq_max_held_bytes
             while self._held > limit or (self._is_full(backlog) and len(backlog.entries) > 1):
-                self._drop_oldest(identity if self._is_full(backlog) else self._oldest_held())
+                oldest = next(one for one in self._backlogs if one not in self.readers)
+                self._drop_oldest(identity if self._is_full(backlog) else oldest)
         while self.size > self._limits.zmq_max_all_reply_bytes:
             self._drop_oldest(next(iter(self._backlogs)))
 
@@ -140,9 +141,6 @@ class Outbox:
     def _is_full(self, backlog: _Backlog) -> bool:
         limits = self._limits
         return backlog.size > limits.zmq_max_reply_bytes or len(backlog.entries) > limits.zmq_max_replies
-
-    def _oldest_held(self) -> bytes:
-        return next(identity for identity in self._backlogs if identity not in self.readers)
 
     def _drop_oldest(self, identity: bytes) -> None:
         backlog = self._backlogs[identity]
