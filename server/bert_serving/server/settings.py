@@ -14,7 +14,6 @@ from bert_ft.engines.base import EngineOptions
 from bert_ft.engines.selection import select
 from bert_ft.errors import BertFtError
 from bert_ft.hardware.processor import usable_cores
-from bert_ft.pooling_strategy import PoolingStrategy
 
 _WITHOUT_EFFECT = {
     "graph_tmp_dir": "no graph is written to disk",
@@ -47,10 +46,6 @@ class Settings:
     notes: tuple[str, ...]
     warnings: tuple[str, ...] = ()
 
-    @property
-    def token_level(self) -> bool:
-        return self.options.pooling_strategy is PoolingStrategy.NONE
-
     def engine_options(self, device: int | None) -> EngineOptions:
         """What one worker's engine is told; its share of the usable cores included."""
         options = self.options
@@ -65,11 +60,9 @@ class Settings:
         return EngineOptions(**told)
 
     def public(self) -> dict[str, Any]:
-        """The flags as SHOW_CONFIG reports them."""
+        """The flags as SHOW_CONFIG reports them, for JSON."""
         values = asdict(self.options)
         values["pooling_strategy"] = int(self.options.pooling_strategy)
-        for name in ("pooling_layer", "device_map"):
-            values[name] = list(values[name])
         for name in ("engine", "engine_option"):
             del values[name]
         return values

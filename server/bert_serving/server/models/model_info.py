@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from bert_serving.server.tasks.registry import tasks_of
 from bert_serving.server.tasks.request import RequestError
@@ -22,10 +21,6 @@ class ModelInfo:
     dim: int
     head: str | None
     labels: list[str]
-
-    @classmethod
-    def from_engine(cls, info: dict[str, Any]) -> ModelInfo:
-        return cls(info["dim"], info.get("head"), list(info.get("labels", ())))
 
     @cached_property
     def tasks(self) -> list[str]:

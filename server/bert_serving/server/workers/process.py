@@ -24,6 +24,7 @@ from bert_ft.hardware.processor import gpu_count
 
 OnMessage = Callable[[dict[str, Any], list[np.ndarray]], None]
 
+LAST_WORD_SECONDS = 1.0
 SMALL_BATCH_PIECES = 1024
 """Batches up to this size are sent by the loop itself: handing one to a thread takes longer than sending it."""
 
@@ -62,7 +63,15 @@ class WorkerProcess:
         self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
 
     def watch(self, on_message: OnMessage, on_exit: Callable[[int], None]) -> None:
-        for target in (self._send, lambda: self._receive(on_message), lambda: on_exit(self.process.wait())):
+        receiver = threading.Thread(target=self._receive, args=(on_message,), daemon=True)
+
+        def wait() -> None:
+            code = self.process.wait()
+            receiver.join(LAST_WORD_SECONDS)  # it may have said why
+            on_exit(code)
+
+        receiver.start()
+        for target in (self._send, wait):
             threading.Thread(target=target, daemon=True).start()
 
     def run(self, batch: Batch) -> None:

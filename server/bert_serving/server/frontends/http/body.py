@@ -76,7 +76,7 @@ class Bodies:
             size += len(part)
             self._bytes += len(part)
             if size > self._limits.max_request_bytes:
-                limit = f"{self._limits.max_request_bytes >> 20} MB"
-                raise BodyError("too_large", f"a request holds at most {limit}; send it in parts")
+                limit = self._limits.max_request_bytes >> 20
+                raise BodyError("too_large", f"a request holds at most {limit} MB; send it in parts")
             if self._bytes > self._limits.http_max_body_bytes:
                 raise BodyError("overloaded", "too many large requests wait already; ask again later")
