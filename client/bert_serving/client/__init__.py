@@ -22,23 +22,8 @@ from bert_serving.client.results import Classification, Entity, Response
 __version__ = "0.1.0"
 
 __all__ = [
-    "AsyncBertClient",
-    "BadReplyError",
-    "BadRequestError",
-    "BertClient",
-    "BertServingError",
-    "Classification",
-    "ConcurrentBertClient",
-    "EngineFailedError",
-    "Entity",
-    "InternalServerError",
-    "NoHeadError",
-    "RequestLostError",
-    "RequestTooLargeError",
-    "Response",
-    "ServerFailedError",
-    "ServerOverloadedError",
-    "ServerShuttingDownError",
-    "UnsupportedByServerError",
-    "__version__",
-]
+    "AsyncBertClient", "BadReplyError", "BadRequestError", "BertClient", "BertServingError", "Classification",
+    "ConcurrentBertClient", "EngineFailedError", "Entity", "InternalServerError", "NoHeadError", "RequestLostError",
+    "RequestTooLargeError", "Response", "ServerFailedError", "ServerOverloadedError", "ServerShuttingDownError",
+    "UnsupportedByServerError", "__version__",
+]  # fmt: skip

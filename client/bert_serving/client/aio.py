@@ -13,15 +13,7 @@ from bert_serving.client import wire
 from bert_serving.client.base import ClientCore
 from bert_serving.client.checks import Texts, check_tag_output
 from bert_serving.client.requests.stream import Stream
-from bert_serving.client.results import (
-    Classification,
-    Response,
-    TruncationNotice,
-    array_of,
-    classifications_of,
-    entities_of,
-    info_of,
-)
+from bert_serving.client.results import Classification, Response, array_of, classifications_of, entities_of, info_of
 
 Batches = Iterable[Texts] | AsyncIterable[Texts]
 
@@ -170,8 +162,9 @@ class AsyncBertClient(ClientCore):
                     draw = None
                 if answer is not None and answer.done():
                     reply, answer = answer.result(), None
-                    for response in self._arrived(reply, stream, notice):
-                        yield response
+                    while reply is not None:
+                        yield self._response(array_of(reply), notice)
+                        reply = self._session.take(stream.waiting)
         except Exception:
             stream.hand_over()
             raise
@@ -181,11 +174,6 @@ class AsyncBertClient(ClientCore):
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
             stream.close()
-
-    def _arrived(self, reply: wire.Reply | None, stream: Stream, notice: TruncationNotice) -> Iterable[Response]:
-        while reply is not None:
-            yield self._response(array_of(reply), notice)
-            reply = self._session.take(stream.waiting)
 
     def _send_drawn(self, draw: asyncio.Task[Texts | None], stream: Stream, is_tokenized: bool) -> None:
         try:
@@ -202,7 +190,9 @@ class AsyncBertClient(ClientCore):
         """Open the sockets and make the first contact, unless that is done."""
         self._check_usable()
         if self._loop is None:
-            self._open_sockets()
+            self._connection = self._connected(zmq.asyncio.Context())
+            self._loop = asyncio.get_running_loop()
+            self._reader = asyncio.create_task(self._read())
         if self._checks_server:
             async with self._first_contact:
                 if self._checks_server:
@@ -213,11 +203,6 @@ class AsyncBertClient(ClientCore):
         await self._connect()
         if self._session.server is None:
             await self._command(wire.SHOW_CONFIG, first=True)
-
-    def _open_sockets(self) -> None:
-        self._connection = self._connected(zmq.asyncio.Context())
-        self._loop = asyncio.get_running_loop()
-        self._reader = asyncio.create_task(self._read())
 
     async def _command(self, command: bytes, first: bool = False) -> dict[str, Any]:
         info = info_of(await self._answer(self._session.open(command), first))
@@ -249,7 +234,7 @@ class AsyncBertClient(ClientCore):
                 try:
                     pause = watch.step(time.monotonic())
                 except TimeoutError as error:
-                    raise self._explained(error, first, await asyncio.to_thread(self._keys_fault)) from None
+                    raise await asyncio.to_thread(self._explained, error, first) from None
                 self._flush()
                 if self._session.refused.to_look:
                     await self._look()

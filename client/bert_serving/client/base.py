@@ -165,21 +165,19 @@ class ClientCore:
             )
         return self._session.open(wire.json_bytes(texts), len(texts), extra)
 
-    def _limit(self) -> float | None:
-        """Seconds of silence a wait may last, None for ever."""
-        if self.timeout is not None:
-            return None if self.timeout < 0 else self.timeout / 1000
+    def _limit(self, first: bool = False) -> float | None:
+        """Seconds of silence a wait may last, None for ever; fewer for the first contact: nothing may be listening."""
         server = self._session.server
-        return DEFAULT_LIMIT_S if server is None or server.is_bert_ft else DEFAULT_LIMIT_LEGACY_S
-
-    def _first_limit(self) -> float | None:
-        """The same for the first contact, where nothing may be listening."""
-        limit = self._limit()
-        return None if limit is None else min(limit, FIRST_CONTACT_LIMIT_S)
+        if self.timeout == -1:
+            return None
+        if self.timeout is not None:
+            limit = self.timeout / 1000
+        else:
+            limit = DEFAULT_LIMIT_S if server is None or server.is_bert_ft else DEFAULT_LIMIT_LEGACY_S
+        return min(limit, FIRST_CONTACT_LIMIT_S) if first else limit
 
     def _watch(self, wanted: set[int], now: float, first: bool = False) -> Watch:
-        limit = self._first_limit if first else self._limit
-        return Watch(self._session, wanted, limit, partial(self._no_sign_of_life, first), now)
+        return Watch(self._session, wanted, partial(self._limit, first), partial(self._no_sign_of_life, first), now)
 
     def _no_sign_of_life(self, first: bool, limit: float) -> TimeoutError:
         how_long = (
@@ -192,17 +190,13 @@ class ClientCore:
             f"closes one of them ({how_long})"
         )
 
-    def _explained(self, error: TimeoutError, first: bool, fault: str | None) -> TimeoutError:
-        """`error`, or what `_keys_fault` has found instead."""
-        limit = self._first_limit() if first else self._limit()
+    def _explained(self, error: TimeoutError, first: bool) -> TimeoutError:
+        """`error`, or what is wrong with the keys, if that is why the server is silent; takes up to a second."""
+        limit, fault = self._limit(first), handshake_fault(self.ip, self.port, self._keys)
         return error if fault is None or limit is None else TimeoutError(f"{self._silence(limit)}: {fault}")
 
     def _silence(self, limit: float) -> str:
         return f"no sign of life from the server {self.ip} (port={self.port}, port_out={self.port_out}) for {limit:g} s"
-
-    def _keys_fault(self) -> str | None:
-        """What is wrong with the keys, if that is why the server is silent; takes up to a second."""
-        return handshake_fault(self.ip, self.port, self._keys)
 
     def _absence(self) -> str | None:
         """What to say if nobody listens any more, after the server said that it stops; takes up to a second."""

@@ -269,7 +269,7 @@ class BertClient(ClientCore):
             try:
                 pause = watch.step(time.monotonic())
             except TimeoutError as error:
-                raise self._explained(error, first, self._keys_fault()) from None
+                raise self._explained(error, first) from None
             self._flush()
             if self._session.refused.to_look:
                 self._session.looked(self._absence(), time.monotonic())

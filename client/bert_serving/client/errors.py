@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 ERROR_CLASSES: dict[str, type[BertServingError]] = {}
-"""Those that a server sends, by code."""
+"""Those that a server sends, by code; a later one may send others, which are raised as the base class."""
 
 
 class BertServingError(Exception):
@@ -72,8 +72,3 @@ class RequestLostError(BertServingError, code="request_lost", is_sent=False):
 
 class UnsupportedByServerError(BertServingError, NotImplementedError, code="unsupported", is_sent=False):
     """The server is a 1.10.0 one, which knows vectors only. Raised by the client."""
-
-
-def server_error(code: str, message: str, request_id: int | None = None) -> BertServingError:
-    """The exception for an error reply; a code this client does not know gives the base class."""
-    return ERROR_CLASSES.get(code, BertServingError)(message, code, request_id)

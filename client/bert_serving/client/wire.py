@@ -17,11 +17,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from bert_serving.client.errors import BadReplyError, BertServingError, server_error
+from bert_serving.client.errors import ERROR_CLASSES, BadReplyError, BertServingError
 
 CLIENT_PROTOCOL_VERSION = "1.10.0"
 
@@ -36,8 +35,7 @@ T = TypeVar("T")
 Buffer = bytes | bytearray | memoryview
 
 
-@dataclass(frozen=True)
-class ArrayReply:
+class ArrayReply(NamedTuple):
     """Vectors: a writable array, the tokens ("" if the server shows none), indices of cut texts."""
 
     request_id: int
@@ -46,8 +44,7 @@ class ArrayReply:
     truncated: list[int]
 
 
-@dataclass(frozen=True)
-class JsonReply:
+class JsonReply(NamedTuple):
     """Tags or classes: one element a text, and indices of cut texts."""
 
     request_id: int
@@ -56,16 +53,14 @@ class JsonReply:
     truncated: list[int]
 
 
-@dataclass(frozen=True)
-class InfoReply:
+class InfoReply(NamedTuple):
     """The JSON object that answers a command."""
 
     request_id: int
     info: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class ErrorReply:
+class ErrorReply(NamedTuple):
     """The server's refusal of one request."""
 
     request_id: int
@@ -191,7 +186,7 @@ def _reply(frames: Sequence[Buffer], request_id: int) -> Reply:
             raise BadReplyError("the server sent an error without code and message")
         message = " ".join(str(error.get("message", "")).split()) or "the server gives no reason"
         code = str(error.get("code", "internal"))
-        return ErrorReply(request_id, server_error(code, message, request_id))
+        return ErrorReply(request_id, ERROR_CLASSES.get(code, BertServingError)(message, code, request_id))
     if len(frames) == 3:
         return InfoReply(request_id, header)
     if len(frames) != 4:

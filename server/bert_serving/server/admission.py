@@ -42,10 +42,7 @@ class Admission:
         return RequestError(*(self._refusal or ("shutting_down", "the server is shutting down")))
 
     def check(self) -> None:
-        """
-        Raises:
-            RequestError: there is no room (overloaded), or never will be again (shutting_down, server_failed).
-        """
+        """Raises RequestError: there is no room (overloaded), or never will be again (shutting_down, server_failed)."""
         if self._refusal is not None:
             raise self.refusal()
         if len(self) >= self._max_queue or self.bytes > self._max_bytes:

@@ -4,7 +4,6 @@ the answer, and say what went wrong."""
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -62,11 +61,7 @@ class Answering:
         self._large = ThreadPoolExecutor(threads, "large-request")
 
     def check_count(self, client: bytes, texts: int) -> None:
-        """A data request has come, of so many texts.
-
-        Raises:
-            RequestError: too_large.
-        """
+        """A data request has come, of so many texts; raises RequestError if those are too many."""
         self.statistic.add_data_request(client, texts)
         if texts > self._max_request_texts:
             limit = f"{self._max_request_texts} texts (-max_request_texts)"
@@ -111,7 +106,13 @@ class Answering:
         model.check(request.task)
         pool = self._large if size > SMALL_REQUEST_BYTES else self._small
         task = served.tasks[request.task]
-        begin = functools.partial(self._begin, load, task.prepare)
+
+        def begin() -> tuple[Texts, int, Sequence[Any]]:
+            """All texts, and the first of them prepared, up to an end."""
+            texts = load()
+            end = self._slice_end(texts, 0, FIRST_SLICE)
+            return texts, end, task.prepare(texts[:end])
+
         texts, end, prepared = begin() if size <= TINY_REQUEST_BYTES else await in_pool(pool, begin)
         job = task.job(len(texts), model.dim, model.labels, request.options, self.limits)
         try:
@@ -137,14 +138,6 @@ class Answering:
     def close(self) -> None:
         for pool in (self._small, self._large):
             pool.shutdown(wait=False, cancel_futures=True)
-
-    def _begin(
-        self, load: Callable[[], Texts], prepare: Callable[[Texts], Sequence[Any]]
-    ) -> tuple[Texts, int, Sequence[Any]]:
-        """All texts, and the first of them prepared, up to an end."""
-        texts = load()
-        end = self._slice_end(texts, 0, FIRST_SLICE)
-        return texts, end, prepare(texts[:end])
 
     def _slice_end(self, texts: Texts, start: int, maximum: int) -> int:
         characters = 0

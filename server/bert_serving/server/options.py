@@ -218,10 +218,8 @@ class ServerOptions:
         if not values.get("model_dir"):
             raise BertFtError("the server's arguments lack model_dir; make them with get_args_parser()")
         strategy = values.get("pooling_strategy", PoolingStrategy.REDUCE_MEAN)
-        if isinstance(strategy, str):
-            values["pooling_strategy"] = PoolingStrategy.parse(strategy)
-        else:
-            values["pooling_strategy"] = PoolingStrategy(int(strategy))
+        is_name = isinstance(strategy, str)
+        values["pooling_strategy"] = PoolingStrategy.parse(strategy) if is_name else PoolingStrategy(int(strategy))
         for name in ("pooling_layer", "device_map", "engine_option"):
             if name in values:
                 values[name] = tuple(values[name])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from bert_serving.server.engine_choice import check_flags, engine_notes, uses_gpu
@@ -14,7 +14,6 @@ from bert_ft.engines.base import EngineOptions
 from bert_ft.engines.selection import select
 from bert_ft.errors import BertFtError
 from bert_ft.hardware.processor import usable_cores
-from bert_ft.pooling_strategy import PoolingStrategy
 
 _WITHOUT_EFFECT = {
     "graph_tmp_dir": "no graph is written to disk",
@@ -47,37 +46,23 @@ class Settings:
     notes: tuple[str, ...]
     warnings: tuple[str, ...] = ()
 
-    @property
-    def token_level(self) -> bool:
-        return self.options.pooling_strategy is PoolingStrategy.NONE
-
     def engine_options(self, device: int | None) -> EngineOptions:
         """What one worker's engine is told; its share of the usable cores included."""
         options = self.options
-        return EngineOptions(
-            model_dir=options.model_dir,
-            tuned_model_dir=options.tuned_model_dir,
-            ckpt_name=options.ckpt_name,
-            config_name=options.config_name,
-            pooling_strategy=options.pooling_strategy.name,
-            pooling_layer=list(options.pooling_layer),
-            mask_cls_sep=options.mask_cls_sep,
-            no_position_embeddings=options.no_position_embeddings,
-            num_labels=options.num_labels or 2,
-            precision=options.precision,
-            threads=max(1, usable_cores() // options.num_worker),
-            device=device,
-            do_lower_case=options.do_lower_case,
-            calibration_texts=options.calibration_texts,
-            extra=dict(pair.split("=", 1) for pair in options.engine_option),
-        )
+        named_alike = {one.name for one in fields(EngineOptions)} & {one.name for one in fields(ServerOptions)}
+        told = {name: getattr(options, name) for name in named_alike} | {
+            "pooling_strategy": options.pooling_strategy.name,
+            "pooling_layer": list(options.pooling_layer),
+            "threads": max(1, usable_cores() // options.num_worker),
+            "device": device,
+            "extra": dict(pair.split("=", 1) for pair in options.engine_option),
+        }
+        return EngineOptions(**told)
 
     def public(self) -> dict[str, Any]:
-        """The flags as SHOW_CONFIG reports them."""
+        """The flags as SHOW_CONFIG reports them, for JSON."""
         values = asdict(self.options)
         values["pooling_strategy"] = int(self.options.pooling_strategy)
-        for name in ("pooling_layer", "device_map"):
-            values[name] = list(values[name])
         for name in ("engine", "engine_option"):
             del values[name]
         return values

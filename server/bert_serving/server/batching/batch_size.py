@@ -14,8 +14,7 @@ _LEAST_SECONDS = 1e-6
 class BatchSize:
     """Pieces a second of one worker, measured at its warm-up and learnt from its batches.
 
-    Args:
-        maximum: ``-max_batch_tokens``, or None to go by time alone.
+    ``maximum`` is ``-max_batch_tokens``, or None to go by time alone.
     """
 
     def __init__(self, maximum: int | None) -> None:

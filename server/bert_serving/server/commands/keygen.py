@@ -46,12 +46,9 @@ def write_keys(name: str | Path) -> tuple[Path, Path]:
     return paths
 
 
-@click.command(
-    "bert-serving-keygen",
-    cls=LegacyCommand,
-    help="Make a pair of CURVE keys: NAME.key (public) and NAME.key_secret (for its owner alone).",
-)
+@click.command("bert-serving-keygen", cls=LegacyCommand)
 @click.argument("name")
 def keygen(name: str) -> None:
+    """Make a pair of CURVE keys: NAME.key (public) and NAME.key_secret (for its owner alone)."""
     public, secret = write_keys(name)
     click.echo(f"{public}: public key, to be given to the other side\n{secret}: secret key, mode 0600")

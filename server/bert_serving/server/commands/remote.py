@@ -52,6 +52,7 @@ class RunningServer:
             f"something listens at {ip}:{port}, but no server answered on result port "
             f"{' and '.join(map(str, self._ports_out))} (-port_out)"
         )
+        self._name = f"the server at {ip}:{port}"
         self._identity = check_identity(None)
         self._number = 0
         try:
@@ -84,39 +85,34 @@ class RunningServer:
             BertFtError: no bert-ft server is there, it refuses, cannot serve the new model, or the time is over.
         """
         deadline = time.monotonic() + self._seconds
-        name = f"the server at {self._ip}:{self._port}"
         with self._reached("reloaded"):
             config = self._config(min(deadline, time.monotonic() + _PATIENCE_SECONDS))
             if config is None:
                 raise BertFtError(self._no_answer)
             if "bert_ft_version" not in config:
-                raise BertFtError(f"{name} is not bert-ft's: it cannot reload; start it again")
+                raise BertFtError(f"{self._name} is not bert-ft's: it cannot reload; start it again")
             self._send(RELOAD)
             while (answer := self._receive(min(deadline, time.monotonic() + 1))) is None:
                 if not self._listens():
-                    raise BertFtError(f"{name} has ended meanwhile; its log says why")
+                    raise BertFtError(f"{self._name} has ended meanwhile; its log says why")
                 if time.monotonic() > deadline:
                     raise BertFtError(
-                        f"{name} still loads after {self._seconds:g} s and goes on; its log says what follows"
+                        f"{self._name} still loads after {self._seconds:g} s and goes on; its log says what follows"
                     )
         if "error" in answer:
             raise BertFtError(answer["error"]["message"])
         model, before = answer["model_fingerprint"], answer["before"]
         if not answer["reloaded"]:
-            return f"{name} serves model {model} already: the directory holds no other"
-        return f"{name} serves model {model} now, not {before}"
+            return f"{self._name} serves model {model} already: the directory holds no other"
+        return f"{self._name} serves model {model} now, not {before}"
 
     @contextlib.contextmanager
     def _reached(self, done: str) -> Iterator[None]:
-        """Connected within the block.
-
-        Raises:
-            BertFtError: no server is there, or it lets these keys do nothing.
-        """
+        """Connected within the block; raises BertFtError if no server is there, or it lets these keys do nothing."""
         if not self._listens():
             raise BertFtError(f"no server at {self._ip}:{self._port}; nothing was {done}")
         if fault := handshake_fault(self._ip, self._port, self._keys, self._seconds / 4):
-            raise BertFtError(f"the server at {self._ip}:{self._port} was not {done}: {fault}")
+            raise BertFtError(f"{self._name} was not {done}: {fault}")
         port_out, *more = self._ports_out
         self._connection = Connection(self, zmq.Context(), self._identity, self._ip, self._port, port_out, self._keys)
         with contextlib.closing(self._connection):
@@ -156,8 +152,8 @@ class RunningServer:
     def _still_there(self, answered: bool) -> str:
         if answered:
             return (
-                f"the server at {self._ip}:{self._port} was asked to stop and still listens after {self._seconds:g} s; "
-                "it may be finishing requests, or take TERMINATION from its own machine or with an admitted key only"
+                f"{self._name} was asked to stop and still listens after {self._seconds:g} s; it may be finishing "
+                "requests, or take TERMINATION from its own machine or with an admitted key only"
             )
         return f"{self._no_answer}, and it did not stop within {self._seconds:g} s"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from bert_serving.server.tasks.registry import tasks_of
 from bert_serving.server.tasks.request import RequestError
@@ -23,20 +22,13 @@ class ModelInfo:
     head: str | None
     labels: list[str]
 
-    @classmethod
-    def from_engine(cls, info: dict[str, Any]) -> ModelInfo:
-        return cls(info["dim"], info.get("head"), list(info.get("labels", ())))
-
     @cached_property
     def tasks(self) -> list[str]:
         """The tasks it answers."""
         return tasks_of(self.head)
 
     def check(self, task: str) -> None:
-        """
-        Raises:
-            RequestError: no_head, which says what the model has.
-        """
+        """Raises RequestError, no_head, which says what the model has."""
         if task in self.tasks:
             return
         has = f"a {self.head} head with {len(self.labels)} labels" if self.head else "no head"

@@ -73,9 +73,14 @@ class Models:
             model.dispatcher.pause(client, wanted)
 
     def status(self) -> dict[str, int]:
-        """Of the current model's queue; what waits counts for all."""
-        waiting = sum(len(model.dispatcher.batcher) for model in self._all)
-        return {**self.current.dispatcher.status(), "waiting_sequences": waiting, "models": len(self._all)}
+        """What waits for all; how many pieces a batch of the current one may hold, and a bulk one beside interactive
+        requests."""
+        return {
+            "waiting_sequences": sum(len(model.dispatcher.batcher) for model in self._all),
+            "batch_tokens": self.current.dispatcher.batcher.long,
+            "batch_tokens_beside_interactive": self.current.dispatcher.batcher.short,
+            "models": len(self._all),
+        }
 
     async def close(self) -> None:
         """End all workers."""

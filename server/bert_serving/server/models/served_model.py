@@ -88,7 +88,7 @@ class ServedModel:
 
     def _on_worker_ready(self, worker: Worker) -> None:
         if not self.info.dim:
-            self.info = ModelInfo.from_engine(worker.info)
+            self.info = ModelInfo(worker.info["dim"], worker.info.get("head"), list(worker.info.get("labels", ())))
         if all(one.info for one in self.dispatcher.supervisor.workers):
             self.ready.set()
 

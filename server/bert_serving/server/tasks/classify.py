@@ -10,7 +10,7 @@ from bert_serving.client.wire import json_bytes
 from bert_serving.server.limits import Limits
 from bert_serving.server.tasks.job import Job, JsonResult, check_size
 from bert_serving.server.tasks.request import Texts
-from bert_serving.server.tasks.task import HeadReader, Task, input_features
+from bert_serving.server.tasks.task import HeadReader, Task, bare, input_features
 
 from bert_ft.checkpoint.head import CLASSIFICATION
 from bert_ft.numerics import softmax
@@ -37,7 +37,7 @@ class Classify(Task):
         self._bytes_of_scores = 0
 
     def prepare(self, texts: Texts) -> list[InputFeatures]:
-        return [f._replace(special=(), tokens=[], offsets=[]) for f in input_features(self._inputs, texts)]
+        return [bare(f) for f in input_features(self._inputs, texts)]
 
     def job(self, count: int, dim: int, labels: list[str], options: Mapping[str, Any], limits: Limits) -> ClassifyJob:
         if self._labels is not labels:  # there may be many: counted once

@@ -14,6 +14,7 @@ from bert_serving.server.tasks.job import EncodeResult, Job, check_size
 from bert_serving.server.tasks.request import Texts
 from bert_serving.server.tasks.task import Task, input_features
 
+from bert_ft.pooling_strategy import PoolingStrategy
 from bert_ft.text.inputs import InputBuilder
 from bert_ft.text.packing import InputFeatures
 from bert_ft.text.tokenizer import FullTokenizer
@@ -40,7 +41,7 @@ class Encode(Task):
     def job(self, count: int, dim: int, labels: list[str], options: Mapping[str, Any], limits: Limits) -> Job:
         flags = self._settings.options
         dtype = np.dtype(np.float16 if flags.fp16 else np.float32)
-        if self._settings.token_level:
+        if flags.pooling_strategy is PoolingStrategy.NONE:
             shape = (count, self._settings.fixed_length or 0, dim)
             return TokenVectorsJob(shape, dtype, flags.show_tokens_to_client, limits)
         check_size(count * dim * dtype.itemsize, "the vectors", limits)
@@ -73,11 +74,7 @@ class VectorsJob(Job):
 
 
 class TokenVectorsJob(VectorsJob):
-    """A vector a token.
-
-    Args:
-        shape: of the answer [N, T, D]; with T 0 it is the longest text's.
-    """
+    """A vector a token; ``shape`` is the answer's [N, T, D], with T 0 where it is the longest text's."""
 
     result_is_quick = False
 

@@ -131,10 +131,7 @@ class Job(ABC):
 
 
 def check_size(size: int, what: str, limits: Limits) -> None:
-    """
-    Raises:
-        RequestError: too_large: so many bytes are more than an answer may have.
-    """
+    """Raises RequestError, too_large: so many bytes are more than an answer may have."""
     if size > limits.max_reply_bytes:
         much = f"{what} would take {size >> 20} MB, more than {limits.max_reply_bytes >> 20} MB"
         raise RequestError("too_large", f"{much}; send fewer texts in one request")

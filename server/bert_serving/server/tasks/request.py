@@ -15,11 +15,7 @@ class RequestError(Exception):
 
 
 def check_one_of(name: str, value: object, known: tuple[str, ...]) -> str:
-    """The value of a field.
-
-    Raises:
-        RequestError: bad_request naming what is possible.
-    """
+    """The value of a field; raises RequestError, bad_request, naming what is possible."""
     if value not in known:
         raise RequestError("bad_request", f"{name} must be one of {', '.join(known)}, not {repr(value)[:80]}")
     return str(value)

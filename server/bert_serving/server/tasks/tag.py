@@ -14,7 +14,7 @@ from bert_serving.server.batching.batcher import Sequence
 from bert_serving.server.limits import Limits
 from bert_serving.server.tasks.job import Job, JsonResult, check_size
 from bert_serving.server.tasks.request import Texts, check_one_of
-from bert_serving.server.tasks.task import Task
+from bert_serving.server.tasks.task import Task, bare
 
 from bert_ft.checkpoint.head import TAGGING
 from bert_ft.text.decoding import BioDecoder, UnitSpan
@@ -47,15 +47,7 @@ class Tag(Task):
 
     def prepare(self, texts: Texts) -> list[WindowedText]:
         windowed = self._windows.words(texts) if isinstance(texts[0], list) else self._windows.texts(texts)
-        return [
-            one._replace(
-                windows=[
-                    window._replace(features=window.features._replace(special=(), tokens=[], offsets=[]))
-                    for window in one.windows
-                ]
-            )
-            for one in windowed
-        ]
+        return [one._replace(windows=[w._replace(features=bare(w.features)) for w in one.windows]) for one in windowed]
 
     def job(self, count: int, dim: int, labels: list[str], options: Mapping[str, Any], limits: Limits) -> TagJob:
         return TagJob(count, labels, options["output"], limits)

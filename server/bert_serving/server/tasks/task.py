@@ -70,6 +70,11 @@ class Task(ABC):
         return None
 
 
+def bare(features: InputFeatures) -> InputFeatures:
+    """Without what no worker needs."""
+    return features._replace(special=(), tokens=[], offsets=[])
+
+
 def input_features(builder: InputBuilder, texts: Texts) -> list[InputFeatures]:
     """Of checked texts: strings, or lists of tokens."""
     return builder.tokenized(texts) if isinstance(texts[0], list) else builder.texts(texts)

@@ -26,11 +26,7 @@ class Channel:
         self._socket = sock
 
     def send(self, header: dict[str, Any], arrays: Sequence[np.ndarray] = ()) -> None:
-        """Send one message.
-
-        Raises:
-            OSError: the other end is gone.
-        """
+        """Raises OSError if the other end is gone."""
         arrays = [np.ascontiguousarray(array) for array in arrays]
         shapes = [[array.dtype.str, list(array.shape)] for array in arrays]
         text = json.dumps({**header, "arrays": shapes}).encode("utf-8")
@@ -44,11 +40,7 @@ class Channel:
                 self._socket.sendall(part)
 
     def receive(self) -> Message:
-        """Wait for one message.
-
-        Raises:
-            EOFError: the other end is gone.
-        """
+        """Wait for a message; raises EOFError if the other end is gone."""
         header = json.loads(self._exactly(*_PREFIX.unpack(self._exactly(_PREFIX.size))))
         arrays = []
         for dtype, shape in header.pop("arrays"):

@@ -162,15 +162,6 @@ class Dispatcher:
             self.give_up(self._jobs[name], _OUR_FAULT)
         self._suspects = astray
 
-    def status(self) -> dict[str, int]:
-        """What waits, and how many pieces a batch may hold: by itself, and a bulk one beside interactive requests."""
-        batcher = self.batcher
-        return {
-            "waiting_sequences": len(batcher),
-            "batch_tokens": batcher.long,
-            "batch_tokens_beside_interactive": batcher.short,
-        }
-
     def _set_budgets(self) -> None:
         self.batcher.long, self.batcher.short = self._batch_size.long, self._batch_size.short
 
@@ -199,11 +190,7 @@ class Dispatcher:
 
 
 class _Share(NamedTuple):
-    """What a batch has of one request.
-
-    Attributes:
-        places: of the sequences in the batch.
-    """
+    """What a batch has of one request: sequences, and their places in the batch."""
 
     job: Job
     sequences: list[Sequence]

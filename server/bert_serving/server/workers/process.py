@@ -24,6 +24,7 @@ from bert_ft.hardware.processor import gpu_count
 
 OnMessage = Callable[[dict[str, Any], list[np.ndarray]], None]
 
+LAST_WORD_SECONDS = 1.0
 SMALL_BATCH_PIECES = 1024
 """Batches up to this size are sent by the loop itself: handing one to a thread takes longer than sending it."""
 
@@ -62,7 +63,15 @@ class WorkerProcess:
         self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
 
     def watch(self, on_message: OnMessage, on_exit: Callable[[int], None]) -> None:
-        for target in (self._send, lambda: self._receive(on_message), lambda: on_exit(self.process.wait())):
+        receiver = threading.Thread(target=self._receive, args=(on_message,), daemon=True)
+
+        def wait() -> None:
+            code = self.process.wait()
+            receiver.join(LAST_WORD_SECONDS)  # it may have said why
+            on_exit(code)
+
+        receiver.start()
+        for target in (self._send, wait):
             threading.Thread(target=target, daemon=True).start()
 
     def run(self, batch: Batch) -> None:
@@ -73,10 +82,6 @@ class WorkerProcess:
                 self._channel.send(*message)
         else:
             self._batches.put(batch)
-
-    def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
 
     def hang_up(self) -> None:
         """Close the channel: the worker ends by itself."""
@@ -102,7 +107,7 @@ class WorkerProcess:
             pass  # the thread that waits sees the exit and says why
         except Exception:
             get_logger("VENTILATOR").exception("the channel to process %d is broken", self.process.pid)
-            self.kill()
+            self.process.kill()
 
 
 def worker_devices(settings: Settings) -> list[int | None]:

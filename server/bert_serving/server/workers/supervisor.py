@@ -131,7 +131,7 @@ class Worker:
         try:
             self._life.process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            self._life.kill()
+            self._life.process.kill()
             self._life.process.wait()
 
     def _on_message(self, life: WorkerProcess, header: dict[str, Any], arrays: list[np.ndarray]) -> None:
@@ -141,7 +141,7 @@ class Worker:
         event = header["event"]
         if event == "failed":
             self._reason, self._is_engines_reason = header["message"], not header.get("replaced")
-            life.kill()
+            life.process.kill()
         elif event == "ready":
             self.state, self._failures, self._slow_starts = "idle", 0, 0
             self.info = header["info"]
@@ -176,7 +176,7 @@ class Worker:
         self._set_timer(None)
         life, self._life = self._life, None
         if life is not None:
-            life.kill()
+            life.process.kill()
             life.hang_up()
         batch, self.batch, before = self.batch, None, self.state
         if before != "starting":
@@ -242,7 +242,7 @@ class Worker:
             self._slow_starts += 1
         else:
             self._reason = f"no sign of life for {limit:g} s (-worker_timeout)"
-        self._life.kill()
+        self._life.process.kill()
 
     def _safely(self, callback: Callable[..., None], *args: Any) -> None:
         """A fault in a callback must not leave a worker that nobody looks after, or a request that nobody answers."""

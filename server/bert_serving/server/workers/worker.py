@@ -67,16 +67,16 @@ def _serve(channel: Channel, header: dict[str, Any]) -> None:
         for outputs in OUTPUTS if read_head else OUTPUTS[:1]:
             _check_finite(engine.run(_batch([4, 3]), outputs))
         rate = _tokens_per_second(engine)
-    except BertFtError as error:
-        channel.send({"event": "failed", "message": str(error), "replaced": isinstance(error, _ReplacedError)})
-        return
-    except ImportError as error:
-        reason = f"the {header['engine']} engine cannot be imported: {_describe(error)}"
-        channel.send({"event": "failed", "message": f"{reason}; install its library anew, or give another -engine"})
-        return
     except Exception as error:
-        logger.exception("the engine did not start")
-        channel.send({"event": "failed", "message": _describe(error)})
+        message = _describe(error)
+        if isinstance(error, BertFtError):
+            message = str(error)
+        elif isinstance(error, ImportError):
+            message = f"the {header['engine']} engine cannot be imported: {message}; install its library anew, or give "
+            message += "another -engine"
+        else:
+            logger.exception("the engine did not start")
+        channel.send({"event": "failed", "message": message, "replaced": isinstance(error, _ReplacedError)})
         return
     gc.freeze()
     logger.info("ready and listening!")
@@ -88,11 +88,7 @@ def _serve(channel: Channel, header: dict[str, Any]) -> None:
 
 
 def _load(header: dict[str, Any]) -> Engine:
-    """The engine, with the model whose fingerprint the server has and no other.
-
-    Raises:
-        BertFtError: it cannot be read, or another has taken its place meanwhile.
-    """
+    """The engine, with the model whose fingerprint the server has and no other; else BertFtError is raised."""
     options, held = EngineOptions.from_json(header["options"]), header["held"]
     load = engine_class(header["engine"]).load
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine
-from typing import Any
+from typing import Any, ClassVar
 
 from bert_serving.server.frontends.http.caller import CallerGoneError
 from bert_serving.server.limits import Limits
@@ -16,6 +16,8 @@ from starlette.requests import ClientDisconnect
 
 class BodyError(RequestError):
     """A body that is not read to its end, so that its connection is of no further use."""
+
+    headers: ClassVar = {"Connection": "close"}
 
 
 class Bodies:
@@ -74,7 +76,7 @@ class Bodies:
             size += len(part)
             self._bytes += len(part)
             if size > self._limits.max_request_bytes:
-                limit = f"{self._limits.max_request_bytes >> 20} MB"
-                raise BodyError("too_large", f"a request holds at most {limit}; send it in parts")
+                limit = self._limits.max_request_bytes >> 20
+                raise BodyError("too_large", f"a request holds at most {limit} MB; send it in parts")
             if self._bytes > self._limits.http_max_body_bytes:
                 raise BodyError("overloaded", "too many large requests wait already; ask again later")

@@ -20,10 +20,7 @@ class CallerGoneError(RequestError):
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """What ``work`` gives; it is cancelled when the caller hangs up.
-
-    Args:
-        request: its body has been read.
+    """What ``work`` gives for a request whose body has been read; it is cancelled when the caller hangs up.
 
     Raises:
         CallerGoneError: the caller has hung up.

@@ -38,11 +38,7 @@ def of_task(task: str) -> dict[str, Any]:
 
 
 def of_answers(example: dict[str, Any], *more: int) -> dict[str, Any]:
-    """Answers such as the example, and what comes instead of them.
-
-    Args:
-        more: statuses that they are sent with, beside 200.
-    """
+    """Answers such as the example, with status 200 and ``more``, and what comes instead of them."""
     answer = {"description": "the answer", "content": _json(example)}
     fault = {"description": "what is wrong", "status": 400, "type": "bad_request"}
     default = {"description": "a fault; its status is HTTP's too", "content": _json(fault)}

@@ -6,8 +6,6 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from bert_serving.server.answering import Answering
-from bert_serving.server.frontends.http.body import BodyError
-from bert_serving.server.frontends.http.keys import UnauthorizedError
 from bert_serving.server.frontends.http.reply import fault_response
 from bert_serving.server.tasks.registry import TASKS
 from bert_serving.server.tasks.request import RequestError
@@ -48,10 +46,7 @@ def route_class(answering: Answering) -> type[APIRoute]:
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestError)
     response = fault_response(error.message, STATUS_OF_CODE[error.code], error.code)
-    if isinstance(error, BodyError):
-        response.headers["Connection"] = "close"
-    if isinstance(error, UnauthorizedError):
-        response.headers["WWW-Authenticate"] = 'Bearer realm="bert-ft"'
+    response.headers.update(getattr(error, "headers", {}))
     return response
 
 

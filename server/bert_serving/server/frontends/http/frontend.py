@@ -23,11 +23,7 @@ _PEERS_FAULTS = "uvicorn.error"
 
 
 class HttpFrontend:
-    """HTTP/1.1, by FastAPI and uvicorn, which are imported only if there is to be a port for it.
-
-    Raises:
-        BertFtError: the libraries of the extra "http" are not installed.
-    """
+    """HTTP/1.1, by FastAPI and uvicorn, which are imported only if there is to be a port for it."""
 
     name: ClassVar[str] = "http"
     warnings: Sequence[str] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from bert_serving.server.tasks.request import RequestError
 from fastapi import Request, Security
@@ -19,6 +19,8 @@ _BEARER = Security(HTTPBearer(auto_error=False))
 
 class UnauthorizedError(RequestError):
     """A request without one of the keys."""
+
+    headers: ClassVar = {"WWW-Authenticate": 'Bearer realm="bert-ft"'}
 
     def __init__(self) -> None:
         super().__init__("unauthorized", "this server has keys: send the header Authorization: Bearer KEY")

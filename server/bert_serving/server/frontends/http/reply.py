@@ -58,26 +58,14 @@ class Reply(Response):
 
 
 def check_numbers(count: int, maximum: int) -> None:
-    """
-    Raises:
-        RequestError: too_large.
-    """
+    """Raises RequestError, too_large."""
     if count > maximum:
-        raise RequestError(
-            "too_large",
-            f"the answer would have {count:,} numbers, more than {maximum:,} over HTTP; send fewer texts in one "
-            "request, or use the ZeroMQ ports",
-        )
+        much = f"the answer would have {count:,} numbers, more than {maximum:,} over HTTP"
+        raise RequestError("too_large", f"{much}; send fewer texts in one request, or use the ZeroMQ ports")
 
 
 def answer_json(request_id: Any, result: EncodeResult | JsonResult, max_numbers: int) -> bytes:
-    """
-    Args:
-        max_numbers: of the vectors.
-
-    Raises:
-        RequestError: the answer would be too large.
-    """
+    """Raises RequestError, too_large: the vectors have more than ``max_numbers``."""
     answer = {"id": request_id, "status": 200, "truncated": result.truncated, "model": result.model}
     if isinstance(result, JsonResult):
         return _joined(answer, [("result", result.body)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -15,10 +16,7 @@ _GZIP = b"\x1f\x8b"
 
 
 def check_headers(request: Request) -> None:
-    """
-    Raises:
-        BodyError: bad_request: they leave open where the body ends, or it is compressed.
-    """
+    """Raises BodyError, bad_request: they leave open where the body ends, or it is compressed."""
     if "content-length" in request.headers and "transfer-encoding" in request.headers:
         raise BodyError("bad_request", "a request has Content-Length or Transfer-Encoding, not both")
     encoding = request.headers.get("content-encoding", "identity")
@@ -52,15 +50,11 @@ def _text(body: bytes) -> str:
     try:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise RequestError("bad_request", f"the body is not UTF-8 (byte {error.start}){_guess(body)}") from None
-
-
-def _guess(body: bytes) -> str:
-    try:
-        body.decode("gb18030")
-    except UnicodeDecodeError:
-        return "; send UTF-8"
-    return "; it may be GBK: send UTF-8"
+        guess = ""
+        with contextlib.suppress(UnicodeDecodeError):
+            body.decode("gb18030")
+            guess = "it may be GBK: "
+        raise RequestError("bad_request", f"the body is not UTF-8 (byte {error.start}); {guess}send UTF-8") from None
 
 
 def _check_id(value: Any) -> None:

@@ -42,13 +42,10 @@ class CurveKeys:
             )
         self._secret = secret
         self._clients = ClientFolder(clients) if clients else None
+        self.names_clients = self._clients is not None
         self._authenticator: ThreadAuthenticator | None = None
         open_to_others = os.name == "posix" and secret_file.stat().st_mode & 0o077
         self.warnings = [f"{secret_file}: other users may read it; run chmod 600"] if open_to_others else []
-
-    @property
-    def names_clients(self) -> bool:
-        return self._clients is not None
 
     def start(self, context: zmq.Context) -> None:
         """Answer the handshakes of a context's sockets, in a thread; before they are bound."""
@@ -124,11 +121,7 @@ class ClientFolder:
 
 
 def load_curve_keys(options: ServerOptions) -> CurveKeys | None:
-    """The keys that the flags name; None without any.
-
-    Raises:
-        BertFtError: see :class:`CurveKeys`.
-    """
+    """The keys that the flags name; None without any. Raises what :class:`CurveKeys` does."""
     if options.curve_secret_key_file is None:
         if options.curve_client_keys is not None:
             raise BertFtError("-curve_client_keys needs -curve_secret_key_file: make a pair with bert-serving-keygen")

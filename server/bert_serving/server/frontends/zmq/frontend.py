@@ -138,7 +138,7 @@ class ZmqFrontend:
     def status(self) -> dict[str, int]:
         return {
             "waiting_reply_bytes": self._outbox.size,
-            "listening_identities": self._outbox.readers,
+            "listening_identities": len(self._outbox.readers),
             "dropped_replies": self._outbox.dropped,
         }
 
@@ -236,7 +236,7 @@ class ZmqFrontend:
         self._start(request, partial(self._work, request, task))
 
     def _start(self, request: Request, work: Callable[[], Work]) -> None:
-        self._in_flight.start(request, work, self._outbox.has_subscriber(request.address))
+        self._in_flight.start(request, work, request.address in self._outbox.readers)
 
     async def _work(self, request: Request, task: TaskRequest) -> Frames:
         load = partial(parse_texts, request.payload, request.announced, self._limits)
@@ -285,7 +285,7 @@ class ZmqFrontend:
         if cut := self._guard.check() + self._subscribers.guard.check():
             self._warn(f"{cut} peers were cut off: they sent much without the end of a message, or were too many")
         self._subscribers.sweep()
-        if dropped := self._in_flight.drop_without_subscriber(self._outbox.has_subscriber):
+        if dropped := self._in_flight.drop_without_subscriber(self._outbox.readers):
             self._warn(f"{dropped} requests are given up: their clients are gone")
         self._sender.sweep()
         self._outbox.expire()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Container, Coroutine
 from typing import Any
 
 from bert_serving.client.wire import error_reply
@@ -64,11 +64,11 @@ class InFlight:
         self._requests[request.key] += 1
         task.add_done_callback(lambda _: self._forget(address, task))
 
-    def drop_without_subscriber(self, has_subscriber: Callable[[bytes], bool]) -> int:
+    def drop_without_subscriber(self, subscribed: Container[bytes]) -> int:
         """Give up the requests of clients that listened and have been gone for a while; how many."""
         now, count = time.monotonic(), 0
         for address in list(self._tasks):
-            if has_subscriber(address):
+            if address in subscribed:
                 self._last_subscribed[address] = now
             elif now - self._last_subscribed.get(address, now) > self._answering.limits.zmq_gone_seconds:
                 tasks = self._tasks[address] - self._dropped

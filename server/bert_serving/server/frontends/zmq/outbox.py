@@ -46,6 +46,7 @@ class Outbox:
     Attributes:
         size: bytes of all replies that wait.
         dropped: replies that were given up.
+        readers: how many listen to each identity.
     """
 
     def __init__(
@@ -62,15 +63,10 @@ class Outbox:
         self._clock = clock
         self._backlogs: OrderedDict[bytes, _Backlog] = OrderedDict()
         self._slow: dict[bytes, None] = {}
-        self._readers: Counter[bytes] = Counter()
+        self.readers: Counter[bytes] = Counter()
         self._held = 0
         self.size = 0
         self.dropped = 0
-
-    @property
-    def readers(self) -> int:
-        """Identities that someone listens to."""
-        return len(self._readers)
 
     @property
     def blocked(self) -> bool:
@@ -84,31 +80,28 @@ class Outbox:
 
     def put(self, identity: bytes, frames: Frames) -> None:
         """Send a reply, now or as soon as its reader is there and has room."""
-        if identity in self._readers and identity not in self._backlogs and self._send(frames):
+        if identity in self.readers and identity not in self._backlogs and self._send(frames):
             return
         size = self._limits.zmq_waiting_reply_bytes + sum(memoryview(frame).nbytes for frame in frames)
         backlog = self._backlogs.setdefault(identity, _Backlog())
         backlog.append(_Entry(frames, size, self._clock()))
         self.size += size
-        if identity in self._readers:
+        if identity in self.readers:
             self._slow[identity] = None
             self._check_pace(identity)
         else:
             self._held += size
             limit = self._limits.zmq_max_held_bytes
             while self._held > limit or (self._is_full(backlog) and len(backlog.entries) > 1):
-                self._drop_oldest(identity if self._is_full(backlog) else self._oldest_held())
+                oldest = next(one for one in self._backlogs if one not in self.readers)
+                self._drop_oldest(identity if self._is_full(backlog) else oldest)
         while self.size > self._limits.zmq_max_all_reply_bytes:
             self._drop_oldest(next(iter(self._backlogs)))
 
-    def has_subscriber(self, identity: bytes) -> bool:
-        """Whether a reader of this identity is there."""
-        return identity in self._readers
-
     def subscribe(self, identity: bytes) -> None:
         """A reader of this identity has come."""
-        self._readers[identity] += 1
-        if self._readers[identity] == 1 and identity in self._backlogs:
+        self.readers[identity] += 1
+        if self.readers[identity] == 1 and identity in self._backlogs:
             self._held -= self._backlogs[identity].size
             self._slow[identity] = None
         self._flush(identity)
@@ -116,10 +109,10 @@ class Outbox:
 
     def unsubscribe(self, identity: bytes) -> None:
         """A reader of this identity has gone; what waits is held for the next one."""
-        if self._readers[identity] > 1:
-            self._readers[identity] -= 1
+        if self.readers[identity] > 1:
+            self.readers[identity] -= 1
             return
-        if self._readers.pop(identity, 0) and identity in self._backlogs:
+        if self.readers.pop(identity, 0) and identity in self._backlogs:
             self._held += self._backlogs[identity].size
             del self._slow[identity]
         self._check_pace(identity)
@@ -134,7 +127,7 @@ class Outbox:
         """Give up replies that nobody came for."""
         limit = self._clock() - self._limits.zmq_hold_seconds
         for identity, backlog in list(self._backlogs.items()):
-            while identity not in self._readers and backlog.entries and backlog.entries[0].since < limit:
+            while identity not in self.readers and backlog.entries and backlog.entries[0].since < limit:
                 self._drop_oldest(identity)
 
     def _flush(self, identity: bytes) -> None:
@@ -149,14 +142,11 @@ class Outbox:
         limits = self._limits
         return backlog.size > limits.zmq_max_reply_bytes or len(backlog.entries) > limits.zmq_max_replies
 
-    def _oldest_held(self) -> bytes:
-        return next(identity for identity in self._backlogs if identity not in self._readers)
-
     def _drop_oldest(self, identity: bytes) -> None:
         backlog = self._backlogs[identity]
         size = backlog.popleft().size
         self.size -= size
-        self._held -= 0 if identity in self._readers else size
+        self._held -= 0 if identity in self.readers else size
         self.dropped += 1
         self._drop_if_empty(identity)
         self._check_pace(identity)

@@ -74,13 +74,7 @@ class Request:
         return int(self.frames[3].bytes)
 
     def check(self, max_bytes: int) -> None:
-        """
-        Args:
-            max_bytes: of the payload.
-
-        Raises:
-            RequestError: the frames are not those of a request.
-        """
+        """Raises RequestError: the frames are not those of a request, or the payload has more than ``max_bytes``."""
         if len(self.frames) > 5:
             raise RequestError("bad_request", f"a request has 4 or 5 frames, not {len(self.frames)}")
         size = len(self.frames[1].buffer)

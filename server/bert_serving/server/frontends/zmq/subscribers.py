@@ -127,8 +127,7 @@ class Subscribers:
     def _grant(self, address: bytes, peer: Peer) -> None:
         if self._addresses[peer] >= self._limits.zmq_max_identities:
             self._deny(address, peer)
-            limit = f"{self._limits.zmq_max_identities} identities"
-            self._refuse(peer, f"one connection subscribes to more than {limit}")
+            self._refuse(peer, f"one connection subscribes to more than {self._limits.zmq_max_identities} identities")
             return
         self._socket.setsockopt(zmq.SUBSCRIBE, address)
         readers = self._subscribers.setdefault(address, Counter())
