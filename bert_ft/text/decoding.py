@@ -8,7 +8,6 @@ import numpy as np
 
 from bert_ft.text.spans import UnitSpan
 
-OUTSIDE = "O"
 FORBIDDEN = -1e4
 """Added to the score of a step that BIO rules do not allow."""
 

@@ -113,17 +113,6 @@ def tags_of(spans: Iterable[Span], units: Sequence[tuple[int, int]]) -> list[str
     return tags
 
 
-def spans_of(tags: Sequence[str], units: Sequence[tuple[int, int]] | None = None) -> list[Span]:
-    """Entities of a legal BIO sequence: in characters where their units are given, else in units.
-
-    Raises IllegalTagError.
-    """
-    spans = Scheme("BIO").spans(tags)
-    if units is None:
-        return spans
-    return [Span(span.type, units[span.start][0], units[span.end - 1][1]) for span in spans]
-
-
 def labels_of(types: Iterable[str]) -> list[str]:
     """Labels of a tagging head in id order: O, then B and I of each type, types by code point."""
     return ["O", *(prefix + kind for kind in sorted(set(types)) for prefix in ("B-", "I-"))]

@@ -1,18 +1,27 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bert_ft.tasks.tagging.schemes import IllegalTagError, Scheme, detect_scheme, labels_of, spans_of, tags_of
+from bert_ft.tasks.tagging.schemes import IllegalTagError, Scheme, detect_scheme, labels_of, tags_of
 from bert_ft.text.spans import Span
 from tests.tasks.tagging.support import spans_over
 
 BIOES = Scheme("BIOES", ends=True, singles=True)
 LETTERS = {"BIOES": [*"BIES"], "BMES": [*"BMES"], "BMEWO": [*"BMEW"], "BILOU": [*"BILU"]}
 EXPECTED = [Span("a", 0, 3), Span("b", 3, 4), Span("a", 5, 7)]
+
+
+def spans_of(tags: Sequence[str], units: Sequence[tuple[int, int]] | None = None) -> list[Span]:
+    """Entities of a legal BIO sequence: in characters where their units are given, else in units."""
+    spans = Scheme("BIO").spans(tags)
+    if units is None:
+        return spans
+    return [Span(span.type, units[span.start][0], units[span.end - 1][1]) for span in spans]
 
 
 @pytest.mark.parametrize(
