@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bert_ft.numerics import softmax
-from bert_ft.training.metrics import class_scores, classification_scores, most_confused
+from bert_ft.tasks.classification.metrics import class_scores, classification_scores, most_confused
 
 
 class ClassificationTally:

@@ -27,12 +27,12 @@ from bert_ft.tasks.tagging.options import TaggingOptions
 from bert_ft.tasks.tagging.predictions import Prediction, write_conll, write_json_lines
 from bert_ft.tasks.tagging.rates import is_trained_first, rate_factors
 from bert_ft.tasks.tagging.schemes import labels_of, tags_of
+from bert_ft.tasks.tagging.span_metrics import cluener_score, span_metrics, token_accuracy
 from bert_ft.tasks.tagging.training_rows import decoder_of, training_rows, windows_of
 from bert_ft.text.spans import Span
 from bert_ft.text.windows import WindowBuilder, WindowedText
 from bert_ft.training.fine_tune import Recipe, Trained
 from bert_ft.training.loop import TrainingSet
-from bert_ft.training.span_metrics import cluener_score, span_metrics, token_accuracy
 from bert_ft.training.starting_point import StartingPoint
 from bert_ft.training.task_run import TaskRun
 

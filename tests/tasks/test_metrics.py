@@ -8,8 +8,8 @@ import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss, precision_recall_fscore_support
 
 from bert_ft.numerics import softmax
+from bert_ft.tasks.classification.metrics import class_scores, classification_scores, most_confused
 from bert_ft.tasks.classification.tally import ClassificationTally, cross_entropies
-from bert_ft.training.metrics import class_scores, classification_scores, most_confused
 from bert_ft.training.result_files import write_eval_results, write_test_results
 
 

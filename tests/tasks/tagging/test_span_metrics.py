@@ -10,8 +10,8 @@ from seqeval.metrics import accuracy_score, classification_report
 from seqeval.scheme import IOB2
 
 from bert_ft.tasks.tagging.schemes import tags_of
+from bert_ft.tasks.tagging.span_metrics import cluener_score, span_metrics, token_accuracy
 from bert_ft.text.spans import Span
-from bert_ft.training.span_metrics import cluener_score, span_metrics, token_accuracy
 from tests.tasks.tagging.support import spans_over
 
 Sentence = tuple[int, list[Span], list[Span]]
