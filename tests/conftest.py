@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import signal
+from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 # Where the tests run in the background SIGINT may be ignored, and every program they start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+settings.register_profile("tests", deadline=None)  # a busy machine is no fault
+settings.load_profile("tests")
 
 _TRAINING = ("tests/training/", "tests/test_kill.py", "tests/test_train_command.py", "tests/test_ner_command.py",
              "tests/test_predict.py", "tests/test_evaluate_sts.py")  # fmt: skip
@@ -23,3 +29,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.training)
         if item.nodeid.startswith(_SERVERS) or any(hasattr(item.module, name) for name in _STARTERS):
             item.add_marker(pytest.mark.server)
+
+
+@pytest.fixture(autouse=True)
+def _logger_as_it_was() -> Iterator[None]:
+    """A command that a test calls sets up the log of its process, where caplog then sees nothing."""
+    logger = logging.getLogger("bert_ft")
+    before = logger.handlers, logger.propagate, logger.level
+    yield
+    logger.handlers, logger.propagate = before[:2]
+    logger.setLevel(before[2])
