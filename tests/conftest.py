@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -32,10 +31,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _logger_as_it_was() -> Iterator[None]:
-    """A command that a test calls sets up the log of its process, where caplog then sees nothing."""
+def _logger_as_at_first() -> None:
+    """A command that a test or a fixture calls sets up the log of its process, where caplog then sees nothing."""
     logger = logging.getLogger("bert_ft")
-    before = logger.handlers, logger.propagate, logger.level
-    yield
-    logger.handlers, logger.propagate = before[:2]
-    logger.setLevel(before[2])
+    logger.handlers, logger.propagate = [], True
+    logger.setLevel(logging.NOTSET)
