@@ -1,6 +1,6 @@
 """Quick tests on every Python that pyproject.toml names, and with the oldest libraries that it allows.
 
-    python tools/check_versions.py              # all: half an hour each
+    python tools/check_versions.py              # all: five to ten minutes each
     python tools/check_versions.py 3.13 oldest  # some
 
 Each combination gets an environment of its own, made in a temporary folder and removed again; the ``pythonX.Y`` are
