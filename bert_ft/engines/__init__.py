@@ -49,8 +49,7 @@ def engine_class(name: str) -> type[Engine]:
         name: a key of :data:`ENGINES`, or ``package.module:Class``.
 
     Raises:
-        ImportError: the module, or a library of it, cannot be imported.
-        BertFtError: the module has no such class.
+        BertFtError: the module, or a library of it, cannot be imported, or has no such class.
 
     Example:
         >>> engine_class("tensorflow").__name__
@@ -59,5 +58,8 @@ def engine_class(name: str) -> type[Engine]:
     module, _, attribute = (ENGINES[name].place if name in ENGINES else name).partition(":")
     try:
         return getattr(import_module(module), attribute)
+    except ImportError as error:
+        reason = f"the {name} engine cannot be imported: {type(error).__name__}: {' '.join(str(error).split())}"
+        raise BertFtError(f"{reason}; install its library anew, or give another -engine") from None
     except AttributeError:
         raise BertFtError(f"-engine {name}: {module} has no {attribute}") from None

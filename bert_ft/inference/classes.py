@@ -52,8 +52,7 @@ class Classifier:
         engine: str = AUTO,
         batch_size: int = 64,
     ) -> None:
-        self.model = model_dir if isinstance(model_dir, LocalModel) else LocalModel(model_dir, precision, engine)
-        self.model.need_head(CLASSIFICATION)
+        self.model = LocalModel.with_head(model_dir, CLASSIFICATION, precision, engine)
         self.inputs = self.model.inputs(max_seq_length)
         self.cut = 0
         self._batch_size = batch_size

@@ -51,8 +51,7 @@ class Tagger:
         engine: str = AUTO,
         batch_size: int = 64,
     ) -> None:
-        self.model = model_dir if isinstance(model_dir, LocalModel) else LocalModel(model_dir, precision, engine)
-        self.model.need_head(TAGGING)
+        self.model = LocalModel.with_head(model_dir, TAGGING, precision, engine)
         directory = self.model.directory
         pieces = directory.window_pieces if max_seq_length is None else directory.max_pieces(max_seq_length)
         self.windows = WindowBuilder(self.model.tokenizer, pieces)

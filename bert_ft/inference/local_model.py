@@ -103,6 +103,15 @@ class LocalModel:
         transitions = self._transitions
         return BioDecoder(self.labels, None if transitions is None else np.asarray(transitions, np.float64))
 
+    @classmethod
+    def with_head(
+        cls, source: str | os.PathLike[str] | LocalModel, name: str, precision: str, engine: str
+    ) -> LocalModel:
+        """A model directory, opened unless it is, that has the head of this name; see :meth:`need_head`."""
+        model = source if isinstance(source, LocalModel) else cls(source, precision, engine)
+        model.need_head(name)
+        return model
+
     def need_head(self, *names: str) -> str:
         """The head, which is one of some.
 

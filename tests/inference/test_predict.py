@@ -284,6 +284,9 @@ def test_a_signal_leaves_the_old_file_and_no_half_one(tmp_path: Path, tagger: Pa
         ({"model_dir": "nowhere"}, "nowhere: no such directory"),
         ({"model_dir": "encoder"}, "encoder: has no head, only an encoder"),
         ({"source": "nowhere.txt"}, "nowhere.txt: cannot be read (No such file"),
+        ({"engine": "no.such:Engine"}, "the no.such:Engine engine cannot be imported: ModuleNotFoundError: No module"),
+        ({"engine": "json:Nothing"}, "-engine json:Nothing: json has no Nothing"),
+        ({"engine": "nothing"}, "-engine nothing is not known; choose one of auto,"),
         ({"source": "latin.txt"}, "latin.txt:2: not UTF-8"),
         ({"source": "utf16.txt"}, "utf16.txt:1: the file is UTF-16"),
         ({"source": "."}, ".: cannot be read (Is a directory)"),
@@ -305,8 +308,14 @@ def test_a_fault_is_one_line_and_leaves_nothing(
     Path("latin.txt").write_bytes("a\né\nb".encode("latin-1"))
     Path("utf16.txt").write_bytes("a\nb".encode("utf-16"))
     before = set(tmp_path.iterdir())
-    values = {"model_dir": str(tagger), "source": "good.txt", "target": "out.jsonl", "length": "12"} | change
-    command = ["predict", "--model_dir", values["model_dir"], "--input", values["source"]]
+    values = {
+        "model_dir": str(tagger),
+        "source": "good.txt",
+        "target": "out.jsonl",
+        "length": "12",
+        "engine": "auto",
+    } | change
+    command = ["predict", "--model_dir", values["model_dir"], "--input", values["source"], "--engine", values["engine"]]
     result = CliRunner().invoke(main, [*command, "--output", values["target"], "--max_seq_length", values["length"]])
     assert result.exit_code in (1, 2)
     (line,) = [line for line in result.output.splitlines() if line.startswith("error:")]

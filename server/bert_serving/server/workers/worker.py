@@ -68,13 +68,8 @@ def _serve(channel: Channel, header: dict[str, Any]) -> None:
             _check_finite(engine.run(_batch([4, 3]), outputs))
         rate = _tokens_per_second(engine)
     except Exception as error:
-        message = _describe(error)
-        if isinstance(error, BertFtError):
-            message = str(error)
-        elif isinstance(error, ImportError):
-            message = f"the {header['engine']} engine cannot be imported: {message}; install its library anew, or give "
-            message += "another -engine"
-        else:
+        message = str(error) if isinstance(error, BertFtError) else _describe(error)
+        if not isinstance(error, BertFtError):
             logger.exception("the engine did not start")
         channel.send({"event": "failed", "message": message, "replaced": isinstance(error, _ReplacedError)})
         return
