@@ -92,7 +92,7 @@ def tagger(tmp_path_factory: pytest.TempPathFactory, vocab_file: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory: pytest.TempPathFactory, vocab_file: Path) -> Path:
-    config = _config(hidden=8)
+    config = _config(hidden=32)
     head = ClassificationHead(3)
     weights = initialize(encoder_shapes(config) | head.shapes(config), 1.0, seed=4)
     path = tmp_path_factory.mktemp("classifier")

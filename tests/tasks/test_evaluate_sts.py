@@ -31,7 +31,7 @@ from bert_ft.text.vocab import Vocab
 
 TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefgh", "A", "一", "二"]
 CONFIG = BertConfig(
-    len(TOKENS), hidden_size=12, num_hidden_layers=3, num_attention_heads=2, intermediate_size=16,
+    len(TOKENS), hidden_size=32, num_hidden_layers=3, num_attention_heads=2, intermediate_size=16,
     max_position_embeddings=16, type_vocab_size=2,
 )  # fmt: skip
 ROWS = [
@@ -119,7 +119,7 @@ def test_coefficients_of_the_cosines_of_vectors_made_text_by_text(
 def test_identical_sentences_and_the_pooler(model_dir: Path) -> None:
     for strategy in (PoolingStrategy.REDUCE_MEAN, PoolingStrategy.CLS_POOLED):
         vectors = Encoder(model_dir, strategy, batch_size=1).encode(["a b", "h", "a  b"])
-        assert vectors.shape == (3, 12)
+        assert vectors.shape == (3, 32)
         np.testing.assert_allclose(cosines(vectors[:1], vectors[2:]), 1.0, atol=1e-6)
         assert cosines(vectors[:1], vectors[1:2])[0] < 0.999
     expected = np.tanh(hidden_layers(model_dir, "h")[-1][0] @ _pooler("kernel") + _pooler("bias"))
